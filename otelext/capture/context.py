@@ -1,0 +1,61 @@
+"""The one context variable: which inference or stage runs here, carried in OpenTelemetry's own context.
+
+Values are swapped by `attach` alone and never by a token: a token is bound to the `contextvars.Context`
+that made it, so detaching in another task or thread fails and logs "Failed to detach context".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from opentelemetry import trace
+from opentelemetry.context import Context, attach, create_key, get_current
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from otelext.capture.inference import Inference
+
+SPAN_KEY: Final[str] = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
+"""The API's key for the current span, learned through its public function: span and scope go in by one copy."""
+
+SCOPE_KEY: Final = create_key("otelext-scope")
+REQUEST_KEY: Final = create_key("otelext-request")
+
+
+class Scope(Protocol):
+    """What stands under `SCOPE_KEY`: an inference or a running stage."""
+
+    outer: Context
+    end_ns: int | None
+
+    @property
+    def owner(self) -> Inference | None:
+        """The inference that this scope belongs to."""
+
+
+def enclosing(context: Context) -> Scope | None:
+    """The innermost inference or stage of `context`, ended or not."""
+    return context.get(SCOPE_KEY)  # type: ignore[return-value]  # nothing else is ever stored under the key
+
+
+def entered(context: Context, scope: Scope, span: Span | None) -> Context:
+    """`context` with `scope` as the innermost, and `span` as the current span unless it is None."""
+    if span is None:
+        return Context({**context, SCOPE_KEY: scope})
+    return Context({**context, SPAN_KEY: span, SCOPE_KEY: scope})
+
+
+def leave(inner: Context, outer: Context) -> None:
+    """Make `outer` current again, if `inner` still is.
+
+    Where scopes were left out of order, `outer` may belong to one that has ended: then the nearest
+    one still open is restored, so that nothing of ours stays behind.
+    """
+    if get_current() is not inner:
+        return
+    scope = enclosing(outer)
+    while scope is not None and scope.end_ns is not None:
+        outer = scope.outer
+        scope = enclosing(outer)
+    attach(outer)

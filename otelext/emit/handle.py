@@ -1,0 +1,86 @@
+"""One record out of the worker's queue: what is emitted for it, and that it is emitted once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otelext.capture.inference import Inference
+from otelext.capture.span import Span
+from otelext.capture.stage import RunningStage
+from otelext.emit import metrics
+from otelext.emit.instruments import Instruments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otelext.emit.worker import Worker
+
+
+class Handler:
+    """Emits records and remembers which meter providers still wait for their counters."""
+
+    def __init__(self) -> None:
+        self.worker: Worker | None = None
+        self._touched: dict[int, Instruments] = {}
+
+    def __call__(self, record: Any) -> None:  # noqa: ANN401
+        """Emit an inference, a stage outside of one, or any other record by its own `emit`."""
+        if type(record) is Inference:
+            self._inference(record)
+        elif type(record) is RunningStage:
+            self._stage(record, self._instruments(record))
+        else:
+            instruments = self._instruments(record)
+            if instruments is not None:
+                record.emit(instruments)
+
+    def after_fork(self) -> None:
+        """Forget what the parent had not delivered."""
+        self._touched = {}
+
+    def after_batch(self) -> None:
+        """Deliver the counters."""
+        touched, self._touched = self._touched, {}
+        for instruments in touched.values():
+            self._guard(instruments.flush)
+
+    def _instruments(self, record: Any) -> Instruments | None:  # noqa: ANN401
+        instruments = record.binding.instruments
+        if not isinstance(instruments, Instruments):
+            return None
+        self._touched[id(instruments)] = instruments
+        return instruments
+
+    def _inference(self, inference: Inference) -> None:
+        if inference.collected:
+            return
+        inference.collected = True
+        instruments = self._instruments(inference)
+        for running in inference.stages:
+            self._stage(running, instruments)
+        if type(inference.span) is Span:
+            from otelext.emit import spans  # noqa: PLC0415  # light spans are the SDK's; elsewhere it stays unloaded
+
+            self._guard(spans.end_inference, inference)
+        if instruments is not None:
+            self._guard(metrics.record_inference, inference, instruments)
+        if self.worker is not None:
+            self.worker.notify(inference)
+
+    def _stage(self, running: RunningStage, instruments: Instruments | None) -> None:
+        if running.collected or running.end_ns is None:
+            return
+        running.collected = True
+        if type(running.span) is Span:
+            from otelext.emit import spans  # noqa: PLC0415
+
+            self._guard(spans.end_stage, running)
+        if instruments is not None:
+            self._guard(metrics.record_stage, running, instruments)
+
+    def _guard(self, call: Callable[..., None], *args: Any) -> None:  # noqa: ANN401
+        try:
+            call(*args)
+        except Exception:  # noqa: BLE001  # one failing processor must not cost the metrics, nor the other way round
+            if self.worker is not None:
+                self.worker.failed()

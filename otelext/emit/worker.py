@@ -1,0 +1,157 @@
+"""The worker: a bounded queue, one daemon thread, and everything that happens to a record after its request."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+from otelext.capture.failure import report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CAPACITY: Final = 8192
+"""Records that may wait; more are dropped and counted, the newest first."""
+
+_POLL_S: Final = 0.05
+_SLICE: Final = 8  # records between two offers of the GIL, so that an event loop never waits a whole switch interval
+_BATCH: Final = 512  # records between two deliveries of the counters, however full the queue is
+
+
+class Worker:
+    """Takes finished records from requests and emits them from a thread of its own.
+
+    Attributes:
+        capacity: Records that may wait.
+        observers: Called with every finished `Inference`, after its metrics and spans.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Any], None],
+        after_batch: Callable[[], None],
+        *,
+        capacity: int = CAPACITY,
+    ) -> None:
+        """Make a worker; its thread starts with the first record.
+
+        Args:
+            handle: Emits one record.
+            after_batch: Delivers what `handle` added up.
+            capacity: Records that may wait.
+        """
+        self.capacity = capacity
+        self.observers: list[Callable[[Any], None]] = []
+        self._handle = handle
+        self._after_batch = after_batch
+        self.reset()
+
+    def reset(self) -> None:
+        """Start anew with an empty queue and no thread, as a forked child does."""
+        self._queue: deque[Any] = deque()
+        self._lock = threading.RLock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._start_lock = threading.Lock()
+        self._busy = False
+        self._drops = count()
+        self._dropped = 0
+        self.errors = 0
+
+    @property
+    def queue_size(self) -> int:
+        """Records that wait now."""
+        return len(self._queue)
+
+    @property
+    def dropped(self) -> int:
+        """Records dropped so far because the queue was full."""
+        return self._dropped
+
+    def submit(self, record: Any) -> None:  # noqa: ANN401  # whatever the handler takes
+        """Queue a record. Never blocks and never raises; a full queue drops the record and counts it."""
+        queue = self._queue
+        if len(queue) >= self.capacity:
+            self._dropped = next(self._drops) + 1
+            report("otelext's queue is full (%d records): records are dropped", self.capacity)
+            return
+        queue.append(record)
+        if self._thread is None:
+            self._start()
+
+    def _start(self) -> None:
+        with self._start_lock:
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._run, name="otelext-worker", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is exiting; the drain at exit takes what is queued
+                return
+            self._thread = thread
+
+    def _run(self) -> None:
+        wake = self._wake
+        while True:
+            wake.wait(_POLL_S)
+            if self._queue:
+                with self._lock:
+                    self._drain(None)
+
+    def force_flush(self, timeout: float = 5.0) -> bool:
+        """Emit everything that is queued now.
+
+        Args:
+            timeout: Seconds to wait at most, also for a processor that blocks the worker.
+
+        Returns:
+            Whether the queue was drained in time.
+        """
+        deadline = time.monotonic() + timeout
+        if not self._lock.acquire(timeout=max(0.0, timeout)):
+            return False
+        try:
+            return self._drain(deadline)
+        finally:
+            self._lock.release()
+
+    def _drain(self, deadline: float | None) -> bool:
+        if self._busy:  # a processor or observer flushes from within: what is queued is being emitted already
+            return False
+        queue = self._queue
+        self._busy = True
+        try:
+            while queue:
+                for index in range(min(len(queue), _BATCH)):
+                    if index % _SLICE == _SLICE - 1:
+                        time.sleep(0)
+                    self._emit(queue.popleft())
+                self._guard(self._after_batch)
+                if deadline is not None and queue and time.monotonic() >= deadline:
+                    return False
+        finally:
+            self._busy = False
+        return True
+
+    def _emit(self, record: Any) -> None:  # noqa: ANN401
+        self._guard(self._handle, record)
+
+    def _guard(self, call: Callable[..., None], *args: Any) -> None:  # noqa: ANN401
+        try:
+            call(*args)
+        except Exception:  # noqa: BLE001  # a foreign processor or instrument must not stop the worker
+            self.failed()
+
+    def failed(self) -> None:
+        """Count the exception being handled, and log it once a minute at most."""
+        self.errors += 1
+        report("otelext's worker met an error", exc_info=True)
+
+    def notify(self, record: Any) -> None:  # noqa: ANN401
+        """Hand a finished record to the observers."""
+        for observer in tuple(self.observers):
+            self._guard(observer, record)
+

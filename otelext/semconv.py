@@ -1,0 +1,502 @@
+"""The one catalogue: every name, unit, bucket and bound that otelext emits or reads is spelled here.
+
+Comes in: nothing. Goes out: constants, the metric definitions in `METRICS`, and the limits
+that keep attribute values bounded. May import: nothing of otelext, and no OpenTelemetry package.
+
+Names follow the OpenTelemetry semantic conventions (GenAI, hardware, HTTP) where one exists;
+`vlm.` and `otelext.` names exist only where the conventions have none.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+SCOPE_NAME: Final = "otelext"
+"""Instrumentation scope of every span and metric of ours."""
+
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
+"""Version of the semantic conventions that the `gen_ai.*` names were taken from."""
+
+
+class Outcome(str, enum.Enum):
+    """How an inference ended; the value of `vlm.outcome`. Decided once, in the order of `docs/measurement.md`."""
+
+    COMPLETED = "completed"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+    CLIENT_DISCONNECTED = "client_disconnected"
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+# --- attributes -----------------------------------------------------------------------------------
+
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
+OPERATION: Final = "gen_ai.operation.name"
+PROVIDER: Final = "gen_ai.provider.name"
+SYSTEM: Final = "gen_ai.system"  # what older instrumentations still send in place of PROVIDER
+REQUEST_MODEL: Final = "gen_ai.request.model"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+CACHED_INPUT_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+TOKEN_TYPE: Final = "gen_ai.token.type"
+ERROR_TYPE: Final = "error.type"
+
+# What vLLM's own request spans carry, in seconds.
+LATENCY_TIME_TO_FIRST_TOKEN: Final = "gen_ai.latency.time_to_first_token"
+LATENCY_E2E: Final = "gen_ai.latency.e2e"
+LATENCY_TIME_IN_QUEUE: Final = "gen_ai.latency.time_in_queue"
+LATENCY_TIME_IN_MODEL_PREFILL: Final = "gen_ai.latency.time_in_model_prefill"
+LATENCY_TIME_IN_MODEL_DECODE: Final = "gen_ai.latency.time_in_model_decode"
+USAGE_PROMPT_TOKENS: Final = "gen_ai.usage.prompt_tokens"
+USAGE_COMPLETION_TOKENS: Final = "gen_ai.usage.completion_tokens"
+# Seconds to the first streamed chunk, as the convention's client spans carry it.
+RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+
+OUTCOME: Final = "vlm.outcome"
+STAGE: Final = "vlm.stage"
+TIME_TO_FIRST_TOKEN: Final = "vlm.time_to_first_token"
+TIME_PER_OUTPUT_TOKEN: Final = "vlm.time_per_output_token"
+CONSUMER_WAIT: Final = "vlm.consumer_wait"
+ADMISSION: Final = "vlm.admission"
+UNATTRIBUTED: Final = "vlm.unattributed"
+INPUT_IMAGES: Final = "vlm.input.images"
+INPUT_PAGES: Final = "vlm.input.pages"
+INPUT_PIXELS: Final = "vlm.input.pixels"
+INPUT_IMAGE_TOKENS: Final = "vlm.input.image_tokens"
+INPUT_TEXT_TOKENS: Final = "vlm.input.text_tokens"
+INPUT_WIDTH: Final = "vlm.input.width"
+INPUT_HEIGHT: Final = "vlm.input.height"
+OUTPUT_CHUNKS: Final = "vlm.output.chunks"
+TOKEN_COUNT_SOURCE: Final = "vlm.output.token_count_source"
+DOCUMENT_TYPE: Final = "vlm.document_type"
+FIELD_COUNT: Final = "vlm.field_count"
+MODEL_VERSION: Final = "vlm.model.version"
+COST: Final = "vlm.cost"
+QUEUE_NAME: Final = "vlm.queue.name"
+FIELD: Final = "vlm.field"
+STRUCTURED_OUTPUT_RESULT: Final = "vlm.structured_output.result"
+CACHE_NAME: Final = "vlm.cache.name"
+CACHE_RESULT: Final = "vlm.cache.result"
+ENERGY_STATE: Final = "vlm.energy.state"
+ENERGY_SOURCE: Final = "vlm.energy.source"
+REQUEST_ID: Final = "request.id"
+USER_ID: Final = "user.id"
+TENANT_ID: Final = "tenant.id"
+EXEMPLAR: Final = "otelext.exemplar"
+CANARY: Final = "otelext.canary"
+
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/service/
+SERVICE_NAME: Final = "service.name"
+SERVICE_INSTANCE_ID: Final = "service.instance.id"
+
+# https://opentelemetry.io/docs/specs/semconv/hardware/gpu/
+HW_ID: Final = "hw.id"
+HW_NAME: Final = "hw.name"
+HW_PARENT: Final = "hw.parent"
+HW_TYPE: Final = "hw.type"
+
+SPAN_ATTRIBUTES: Final = frozenset(
+    {
+        OPERATION,
+        PROVIDER,
+        REQUEST_MODEL,
+        RESPONSE_MODEL,
+        FINISH_REASONS,
+        INPUT_TOKENS,
+        OUTPUT_TOKENS,
+        CACHED_INPUT_TOKENS,
+        ERROR_TYPE,
+        OUTCOME,
+        STAGE,
+        TIME_TO_FIRST_TOKEN,
+        TIME_PER_OUTPUT_TOKEN,
+        CONSUMER_WAIT,
+        ADMISSION,
+        UNATTRIBUTED,
+        INPUT_IMAGES,
+        INPUT_PAGES,
+        INPUT_PIXELS,
+        INPUT_IMAGE_TOKENS,
+        INPUT_TEXT_TOKENS,
+        INPUT_WIDTH,
+        INPUT_HEIGHT,
+        OUTPUT_CHUNKS,
+        TOKEN_COUNT_SOURCE,
+        DOCUMENT_TYPE,
+        FIELD_COUNT,
+        MODEL_VERSION,
+        COST,
+        REQUEST_ID,
+        USER_ID,
+        TENANT_ID,
+        EXEMPLAR,
+        CANARY,
+    }
+)
+"""Every attribute that a span of ours may carry without the user naming it."""
+
+# --- names of things ------------------------------------------------------------------------------
+
+FIRST_TOKEN_EVENT: Final = "first_token"
+INFERENCE_EVENT: Final = "vlm.inference"
+"""Event name of the canonical log line."""
+
+KNOWN_STAGES: Final = (
+    "fetch",
+    "decode_image",
+    "preprocess",
+    "queue",
+    "vision_encode",
+    "prefill",
+    "decode",
+    "detokenize",
+    "postprocess",
+)
+"""Stage names with a fixed meaning; any other lower-case name is welcome too."""
+
+STAGE_NAME_PATTERN: Final = r"[a-z][a-z0-9_.\-]{0,63}"
+UNATTRIBUTED_STAGE: Final = "unattributed"
+OTHER: Final = "other"
+"""What a value beyond its limit becomes on a metric."""
+
+TOKEN_SOURCE_USAGE: Final = "usage"
+TOKEN_SOURCE_COUNTED: Final = "counted"
+TOKEN_SOURCE_CHUNKS: Final = "chunks"
+TOKEN_TYPE_INPUT: Final = "input"
+TOKEN_TYPE_OUTPUT: Final = "output"
+RESULT_VALID: Final = "valid"
+RESULT_INVALID: Final = "invalid"
+RESULT_HIT: Final = "hit"
+RESULT_MISS: Final = "miss"
+
+# --- limits ---------------------------------------------------------------------------------------
+
+MAX_STAGES: Final = 64
+MAX_VALUES: Final = 50
+"""Distinct values a process may put into any metric attribute but `vlm.stage`, models included."""
+
+ALWAYS_KEPT: Final = {STAGE: (*KNOWN_STAGES, UNATTRIBUTED_STAGE), OUTCOME: tuple(o.value for o in Outcome)}
+"""Values that keep their place under the limit whether or not they were seen yet."""
+
+# --- buckets --------------------------------------------------------------------------------------
+
+# The GenAI convention's boundaries, and those on which objectives and alerts stand:
+# https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
+TTFT_BUCKETS: Final = (
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0, 30.0,
+)  # fmt: skip
+TPOT_BUCKETS: Final = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
+REQUEST_BUCKETS: Final = tuple(
+    sorted({round(0.01 * 2**n, 2) for n in range(14)} | {0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0})
+)
+DURATION_BUCKETS: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0,
+)  # fmt: skip
+RATIO_BUCKETS: Final = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 1.0)
+
+
+# --- metrics --------------------------------------------------------------------------------------
+
+
+class Kind(str, enum.Enum):
+    """Instrument kinds of the OpenTelemetry metrics API."""
+
+    HISTOGRAM = "histogram"
+    COUNTER = "counter"
+    OBSERVABLE_COUNTER = "observable_counter"
+    OBSERVABLE_UP_DOWN_COUNTER = "observable_up_down_counter"
+    OBSERVABLE_GAUGE = "observable_gauge"
+
+
+class Producer(str, enum.Enum):
+    """Who fills a catalogue row."""
+
+    INFERENCE = "inference"
+    FACTS = "facts"
+    GPU = "gpu"
+    SELF = "self"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of the catalogue.
+
+    Attributes:
+        name: Instrument name, as OTLP carries it.
+        kind: Instrument kind.
+        unit: UCUM unit, or an annotation in braces.
+        description: One line for people.
+        producer: Which part of otelext emits it; `foreign` rows come from elsewhere and are only read.
+        attributes: Every attribute key that a data point may carry.
+        optional: Keys out of `attributes` that are only there when the user asked for them.
+        buckets: Explicit histogram boundaries in `unit`, empty for the other kinds.
+    """
+
+    name: str
+    kind: Kind
+    unit: str
+    description: str
+    producer: Producer
+    attributes: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def attribute_keys(self) -> frozenset[str]:
+        """All keys a data point may carry, asked for or not."""
+        return frozenset(self.attributes) | frozenset(self.optional)
+
+
+_ASKED = (MODEL_VERSION, TENANT_ID)
+
+REQUEST_DURATION: Final = Metric(
+    "gen_ai.server.request.duration",
+    Kind.HISTOGRAM,
+    "s",
+    "Time from the start of an inference to its end.",
+    Producer.INFERENCE,
+    (OPERATION, PROVIDER, REQUEST_MODEL, OUTCOME, ERROR_TYPE),
+    _ASKED,
+    REQUEST_BUCKETS,
+)
+TTFT: Final = Metric(
+    "gen_ai.server.time_to_first_token",
+    Kind.HISTOGRAM,
+    "s",
+    "Time from the start of a completed inference to its first chunk that holds output.",
+    Producer.INFERENCE,
+    (OPERATION, PROVIDER, REQUEST_MODEL),
+    _ASKED,
+    TTFT_BUCKETS,
+)
+TPOT: Final = Metric(
+    "gen_ai.server.time_per_output_token",
+    Kind.HISTOGRAM,
+    "s",
+    "Producer's time per output token after the first chunk of a completed inference.",
+    Producer.INFERENCE,
+    (OPERATION, PROVIDER, REQUEST_MODEL),
+    _ASKED,
+    TPOT_BUCKETS,
+)
+STAGE_DURATION: Final = Metric(
+    "vlm.stage.duration",
+    Kind.HISTOGRAM,
+    "s",
+    "Time that a stage ran, without the time in which the consumer held a chunk.",
+    Producer.INFERENCE,
+    (STAGE, REQUEST_MODEL),
+    _ASKED,
+    DURATION_BUCKETS,
+)
+TTFT_STAGE_TIME: Final = Metric(
+    "vlm.time_to_first_token.stage_time",
+    Kind.COUNTER,
+    "s",
+    "Part of the time to first token that belongs to a stage, or to none (`unattributed`).",
+    Producer.INFERENCE,
+    (STAGE, REQUEST_MODEL),
+    _ASKED,
+)
+CONSUMER_WAIT_TIME: Final = Metric(
+    "vlm.consumer_wait",
+    Kind.HISTOGRAM,
+    "s",
+    "Time in which a streaming inference waited for its consumer, between first and last output chunk.",
+    Producer.INFERENCE,
+    (REQUEST_MODEL,),
+    _ASKED,
+    DURATION_BUCKETS,
+)
+ADMISSION_TIME: Final = Metric(
+    "vlm.admission",
+    Kind.HISTOGRAM,
+    "s",
+    "Time from a request's entry into the ASGI application to the start of its first inference.",
+    Producer.INFERENCE,
+    (REQUEST_MODEL,),
+    _ASKED,
+    DURATION_BUCKETS,
+)
+INFERENCES: Final = Metric(
+    "vlm.inferences",
+    Kind.COUNTER,
+    "{inference}",
+    "Inferences that ended.",
+    Producer.INFERENCE,
+    (REQUEST_MODEL, OUTCOME),
+    _ASKED,
+)
+INFERENCES_ACTIVE: Final = Metric(
+    "vlm.inferences.active",
+    Kind.OBSERVABLE_UP_DOWN_COUNTER,
+    "{inference}",
+    "Inferences that are running.",
+    Producer.INFERENCE,
+    (REQUEST_MODEL,),
+)
+TOKENS: Final = Metric(
+    "vlm.tokens",
+    Kind.COUNTER,
+    "{token}",
+    "Input and output tokens; with another outcome than `completed` they are wasted.",
+    Producer.INFERENCE,
+    (REQUEST_MODEL, TOKEN_TYPE, OUTCOME),
+    _ASKED,
+)
+IMAGE_TOKENS: Final = Metric(
+    "vlm.image_tokens",
+    Kind.COUNTER,
+    "{token}",
+    "Input tokens that carry images, a part of the input tokens.",
+    Producer.INFERENCE,
+    (REQUEST_MODEL,),
+    _ASKED,
+)
+IMAGES: Final = Metric(
+    "vlm.images", Kind.COUNTER, "{image}", "Input images.", Producer.INFERENCE, (REQUEST_MODEL,), _ASKED
+)
+PAGES: Final = Metric(
+    "vlm.pages", Kind.COUNTER, "{page}", "Input pages of documents.", Producer.INFERENCE, (REQUEST_MODEL,), _ASKED
+)
+QUEUE_SIZE: Final = Metric(
+    "vlm.queue.size",
+    Kind.OBSERVABLE_GAUGE,
+    "{request}",
+    "Requests that wait in a queue of the service.",
+    Producer.FACTS,
+    (QUEUE_NAME,),
+)
+MODEL_LOADED: Final = Metric(
+    "vlm.model.loaded",
+    Kind.OBSERVABLE_GAUGE,
+    "1",
+    "1 while a model is loaded and ready, 0 while it is not.",
+    Producer.FACTS,
+    (REQUEST_MODEL,),
+)
+COST_TOTAL: Final = Metric(
+    "vlm.cost", Kind.COUNTER, "{USD}", "Cost of inferences.", Producer.FACTS, (REQUEST_MODEL,), _ASKED
+)
+CRITICAL_FIELD_ERRORS: Final = Metric(
+    "vlm.critical_field.errors",
+    Kind.COUNTER,
+    "{field}",
+    "Critical fields whose recognised value differs from the truth.",
+    Producer.FACTS,
+    (FIELD,),
+)
+CRITICAL_FIELD_CHECKS: Final = Metric(
+    "vlm.critical_field.checks",
+    Kind.COUNTER,
+    "{field}",
+    "Critical fields that were compared with the truth.",
+    Producer.FACTS,
+    (FIELD,),
+)
+ACCURACY: Final = Metric(
+    "vlm.accuracy",
+    Kind.HISTOGRAM,
+    "1",
+    "Share of a document's fields that were recognised correctly.",
+    Producer.FACTS,
+    (DOCUMENT_TYPE, REQUEST_MODEL),
+    (),
+    RATIO_BUCKETS,
+)
+CONFIDENCE: Final = Metric(
+    "vlm.confidence",
+    Kind.HISTOGRAM,
+    "1",
+    "The model's own confidence in what it recognised.",
+    Producer.FACTS,
+    (DOCUMENT_TYPE, REQUEST_MODEL),
+    (),
+    RATIO_BUCKETS,
+)
+STRUCTURED_OUTPUT: Final = Metric(
+    "vlm.structured_output",
+    Kind.COUNTER,
+    "{output}",
+    "Structured outputs by whether they were valid.",
+    Producer.FACTS,
+    (REQUEST_MODEL, STRUCTURED_OUTPUT_RESULT),
+)
+CACHE_LOOKUPS: Final = Metric(
+    "vlm.cache.lookups",
+    Kind.COUNTER,
+    "{lookup}",
+    "Lookups in a cache of the service by result.",
+    Producer.FACTS,
+    (CACHE_NAME, CACHE_RESULT),
+)
+WORKER_QUEUE_SIZE: Final = Metric(
+    "otelext.worker.queue.size",
+    Kind.OBSERVABLE_GAUGE,
+    "{record}",
+    "Finished records that wait for otelext's worker.",
+    Producer.SELF,
+)
+WORKER_QUEUE_CAPACITY: Final = Metric(
+    "otelext.worker.queue.capacity",
+    Kind.OBSERVABLE_GAUGE,
+    "{record}",
+    "Records that the worker's queue can hold.",
+    Producer.SELF,
+)
+WORKER_DROPPED: Final = Metric(
+    "otelext.worker.dropped",
+    Kind.OBSERVABLE_COUNTER,
+    "{record}",
+    "Records dropped because the worker's queue was full.",
+    Producer.SELF,
+)
+WORKER_ERRORS: Final = Metric(
+    "otelext.worker.errors",
+    Kind.OBSERVABLE_COUNTER,
+    "{error}",
+    "Errors raised by a processor, an instrument or a callback while the worker called it.",
+    Producer.SELF,
+)
+
+METRICS: Final = {
+    metric.name: metric
+    for metric in (
+        REQUEST_DURATION,
+        TTFT,
+        TPOT,
+        STAGE_DURATION,
+        TTFT_STAGE_TIME,
+        CONSUMER_WAIT_TIME,
+        ADMISSION_TIME,
+        INFERENCES,
+        INFERENCES_ACTIVE,
+        TOKENS,
+        IMAGE_TOKENS,
+        IMAGES,
+        PAGES,
+        QUEUE_SIZE,
+        MODEL_LOADED,
+        COST_TOTAL,
+        CRITICAL_FIELD_ERRORS,
+        CRITICAL_FIELD_CHECKS,
+        ACCURACY,
+        CONFIDENCE,
+        STRUCTURED_OUTPUT,
+        CACHE_LOOKUPS,
+        WORKER_QUEUE_SIZE,
+        WORKER_QUEUE_CAPACITY,
+        WORKER_DROPPED,
+        WORKER_ERRORS,
+    )
+}
+"""The catalogue by metric name."""

@@ -1,0 +1,235 @@
+"""The store: one DuckDB database, one thread that writes, any number of readers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from otelext.viewer.errors import StoreBusyError, StoreError, StoreLockedError
+from otelext.viewer.retention import Bounds, enforce
+from otelext.viewer.schema import INSERTIONS, TABLES, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+    Rows = Mapping[str, Sequence[tuple[object, ...]]]
+
+_log = logging.getLogger(__name__)
+
+_MOST_WAITING: Final = 100_000
+_MOST_WAITING_BYTES: Final = 64_000_000
+_MOST_AT_ONCE: Final = 50_000
+_RETENTION_EVERY_S: Final = 10.0
+# Space is freed by row group, so small ones hold a bound in size more closely; must be a multiple of 2,048.
+_ROW_GROUP: Final = 16_384
+
+
+@dataclass(frozen=True)
+class _Batch:
+    rows: Rows
+    count: int
+    size: int
+    committed: Future[None]
+
+
+class Store:
+    """Spans, metric points and log records in DuckDB.
+
+    Args:
+        path: The file, made when it is missing; None keeps everything in memory.
+        bounds: What to keep.
+        read_only: Open an existing file for reading alone, without a writer.
+
+    Raises:
+        StoreLockedError: Another process holds the file.
+        StoreError: The file cannot be opened, is of a newer version, or is no store of otelext.
+    """
+
+    def __init__(self, path: Path | None = None, bounds: Bounds | None = None, *, read_only: bool = False) -> None:
+        self.path = path
+        self.bounds = bounds or Bounds()
+        self._root = _open(path, self.bounds, read_only=read_only)
+        self._root_lock = threading.Lock()
+        self._waiting: deque[_Batch] = deque()
+        self._waiting_rows = 0
+        self._waiting_bytes = 0
+        self._wake = threading.Condition()
+        self._closing = False
+        self._writer: threading.Thread | None = None
+        if not read_only:
+            self._writer = threading.Thread(target=self._write, name="otelext-store-writer", daemon=True)
+            self._writer.start()
+
+    def submit(self, rows: Rows, size: int = 0) -> Future[None]:
+        """Queue rows to be written; the future is done when they are committed.
+
+        Args:
+            rows: Tuples by table, in the order of the table's columns.
+            size: Bytes that the rows came in, which bounds the memory of what waits.
+
+        Raises:
+            StoreBusyError: Too many rows wait already, or the store is closing. Nothing was queued.
+        """
+        count = sum(map(len, rows.values()))
+        future: Future[None] = Future()
+        if not count:
+            future.set_result(None)
+            return future
+        with self._wake:
+            if self._closing or self._writer is None:
+                raise StoreBusyError("the store is closing")
+            too_much = self._waiting_rows + count > _MOST_WAITING or self._waiting_bytes + size > _MOST_WAITING_BYTES
+            if self._waiting and too_much:
+                raise StoreBusyError(f"{self._waiting_rows} records wait to be written")
+            self._waiting.append(_Batch(rows, count, size, future))
+            self._waiting_rows += count
+            self._waiting_bytes += size
+            self._wake.notify()
+        return future
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that wait for the writer."""
+        return self._waiting_rows
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor of its own for one reader, within one snapshot of the store."""
+        cursor = self._cursor()
+        try:
+            cursor.begin()
+            yield cursor
+        finally:
+            cursor.close()
+
+    def close(self) -> None:
+        """Write what waits and close the file. May be called again."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        if self._writer is not None:
+            self._writer.join()
+        with self._root_lock:
+            self._root.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        with self._root_lock:
+            cursor = self._root.cursor()
+        cursor.execute("USE store")
+        return cursor
+
+    def _write(self) -> None:
+        cursor = self._cursor()
+        due = time.monotonic() + _RETENTION_EVERY_S
+        while True:
+            with self._wake:
+                while not self._waiting and not self._closing and time.monotonic() < due:
+                    self._wake.wait(due - time.monotonic())
+                batches = self._take()
+                if not batches and self._closing:
+                    break
+            if batches:
+                _insert_each(cursor, batches)
+            if time.monotonic() >= due:
+                self._retain(cursor)
+                due = time.monotonic() + _RETENTION_EVERY_S
+        try:
+            cursor.execute("CHECKPOINT store")
+        except duckdb.Error:
+            _log.warning("the store could not be checkpointed; its write-ahead log stays beside it", exc_info=True)
+        cursor.close()
+
+    def _take(self) -> list[_Batch]:
+        batches: list[_Batch] = []
+        taken = 0
+        while self._waiting and taken < _MOST_AT_ONCE:
+            batch = self._waiting.popleft()
+            batches.append(batch)
+            taken += batch.count
+            self._waiting_bytes -= batch.size
+        self._waiting_rows -= taken
+        return batches
+
+    def _retain(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        try:
+            enforce(cursor, self.path, self.bounds)
+        except duckdb.Error:
+            _log.warning("old data could not be deleted from the store; it is tried again", exc_info=True)
+
+
+def _insert_each(cursor: duckdb.DuckDBPyConnection, batches: list[_Batch]) -> None:
+    """Commit all batches in one transaction, or each by itself when that fails."""
+    try:
+        _insert(cursor, [batch.rows for batch in batches])
+    except (duckdb.Error, ValueError) as error:
+        if len(batches) > 1:
+            for batch in batches:
+                _insert_each(cursor, [batch])
+        else:
+            _log.warning("%d records could not be stored: %s", batches[0].count, error)
+            batches[0].committed.set_exception(StoreError(f"the store could not be written: {error}"))
+    else:
+        for batch in batches:
+            batch.committed.set_result(None)
+
+
+def _insert(cursor: duckdb.DuckDBPyConnection, batches: list[Rows]) -> None:
+    cursor.begin()
+    try:
+        for table, columns in TABLES.items():
+            rows = [row for batch in batches for row in batch.get(table, ())]
+            if rows:
+                payload = json.dumps(dict(zip(columns, zip(*rows, strict=True), strict=True)), ensure_ascii=False)
+                cursor.execute(INSERTIONS[table], [payload])
+        cursor.commit()
+    except BaseException:
+        cursor.rollback()
+        raise
+
+
+def _open(path: Path | None, bounds: Bounds, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "threads": str(min(4, os.cpu_count() or 1)),
+            # Beyond this DuckDB refuses to write, and the sender is told to come again.
+            "memory_limit": f"{(2 * bounds.size + 512_000_000) // 1_000_000}MB",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "temp_directory": "" if path is None else f"{path}.tmp",
+        },
+    )
+    target = ":memory:" if path is None else str(path).replace("'", "''")
+    options = "READ_ONLY" if read_only else f"ROW_GROUP_SIZE {_ROW_GROUP}"
+    try:
+        connection.execute(f"ATTACH '{target}' AS store ({options})")
+        connection.execute("USE store")
+        prepare(connection, str(path), read_only=read_only)
+    except duckdb.Error as error:
+        connection.close()
+        if "lock" in str(error).lower():
+            raise StoreLockedError(f"the store {path} is held by another process") from error
+        raise StoreError(f"the store {path} cannot be opened: {error}") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
