@@ -90,6 +90,12 @@ def current_binding() -> Binding:
     return _bind(tracer_provider, meter_provider)
 
 
+def attach_early() -> None:
+    """Attach now if nothing was attached yet, where a clock is about to be read."""
+    if _ATTACHMENT.current is None:
+        current_binding()
+
+
 def _bind(tracer_provider: TracerProvider, meter_provider: MeterProvider) -> Binding:
     with _ATTACHMENT.lock:
         binding = Binding(tracer_provider, meter_provider)

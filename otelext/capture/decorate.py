@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from opentelemetry.context import attach, get_current
 
+from otelext.capture.binding import attach_early
 from otelext.capture.context import leave
 from otelext.capture.stream import Reference, Run, adopt, drive, drive_async, drive_coroutine
 
@@ -129,6 +130,7 @@ class _AsyncGeneratorFunction(_Function):
 class _CoroutineFunction(_Function):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         inner = self._function(*args, **kwargs)
+        attach_early()
         start_ns = perf_counter_ns()
         running = drive_coroutine(inner, lambda: self._begin(args, kwargs, start_ns))
         self._name(running)

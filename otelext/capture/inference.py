@@ -109,6 +109,8 @@ class Inference:
         start_ns: int | None = None,
         binding: Binding | None = None,
     ) -> None:
+        # Before the clock: attaching to new providers, once, is not the request's time.
+        self.binding = current_binding() if binding is None else binding
         now = perf_counter_ns()
         self.wall_ns = time_ns()
         if start_ns is None:
@@ -158,14 +160,13 @@ class Inference:
         self.span: trace.Span | Span | None = None
         self.request: Request | None = None
         if binding is not None:  # the inert one
-            self.binding = binding
             self.outer = self.context = Context()
             self.end_ns = self.start_ns
             return
         self._open()
 
     def _open(self) -> None:
-        self.binding = binding = current_binding()
+        binding = self.binding
         self.outer = outer = get_current()
         self.request = request = request_of(outer)
         if request is not None and not request.admitted:
