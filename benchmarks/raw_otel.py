@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from time import perf_counter_ns
 
-from opentelemetry import metrics, trace
 
 from otelext import semconv
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from opentelemetry import metrics, trace
 
 STAGES = ("decode_image", "preprocess", "vision_encode", "prefill", "postprocess")
 BEFORE_FIRST_TOKEN = STAGES[:-1]

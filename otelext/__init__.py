@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-def configure(**overrides: Any) -> None:  # noqa: ANN401  # typed where they are read
+def configure(**overrides: Any) -> None:  # typed where they are read
     """Configure OpenTelemetry and otelext in code, as `opentelemetry-instrument` does without.
 
     Args:

@@ -16,10 +16,11 @@ from weakref import WeakKeyDictionary
 from opentelemetry.metrics import NoOpMeter
 from opentelemetry.trace import NoOpTracer, ProxyTracerProvider
 
-from otelext import facts, semconv
+from otelext import semconv
 from otelext._version import __version__
 from otelext.capture.binding import Binding, rebind
 from otelext.capture.failure import report
+from otelext.capture.gauges import LOADED_MODELS, QUEUES
 from otelext.capture.inference import OPEN
 from otelext.capture.measure import DECLARED_MODELS
 from otelext.emit.handle import Handler
@@ -35,10 +36,17 @@ if TYPE_CHECKING:
 
 _EXIT_TIMEOUT_S: Final = 5.0
 
+
+def _names(listed: str) -> list[str]:
+    return [name for name in (part.strip() for part in listed.split(",")) if name]
+
+
 _handler: Final = Handler()
 worker: Final = Worker(_handler, _handler.after_batch)
 _handler.worker = worker
 limits: Final = ValueLimits()
+limits.declare(semconv.REQUEST_MODEL, DECLARED_MODELS)
+limits.declare(semconv.REQUEST_MODEL, _names(os.environ.get("OTELEXT_MODELS", "")))
 _instruments: WeakKeyDictionary[MeterProvider, Instruments] = WeakKeyDictionary()
 
 
@@ -48,8 +56,6 @@ def attach(tracer_provider: TracerProvider, meter_provider: MeterProvider) -> Bi
     Returns:
         A binding whose `submit` is None where neither provider records anything.
     """
-    limits.declare(semconv.REQUEST_MODEL, DECLARED_MODELS)
-    limits.declare(semconv.REQUEST_MODEL, _names(os.environ.get("OTELEXT_MODELS", "")))
     tracer = _tracer(tracer_provider)
     instruments = _instruments_on(meter_provider)
     if tracer is None and instruments is None:
@@ -73,10 +79,6 @@ def attach(tracer_provider: TracerProvider, meter_provider: MeterProvider) -> Bi
         instruments=instruments,
         is_current=is_current,
     )
-
-
-def _names(listed: str) -> list[str]:
-    return [name for name in (part.strip() for part in listed.split(",")) if name]
 
 
 def _is_sdk(thing: object) -> bool:
@@ -121,7 +123,7 @@ _seen_active: dict[str | None, int] = {}
 
 
 def _queues() -> Iterable[tuple[float, dict[str, str]]]:
-    for name, size in tuple(facts.queues.items()):
+    for name, size in tuple(QUEUES.items()):
         try:
             value = size() if callable(size) else size
         except Exception:  # noqa: BLE001  # the user's callable; the other queues are still read
@@ -134,7 +136,7 @@ _OBSERVED: Final[dict[str, Callable[[], Iterable[tuple[float, dict[str, str]]]]]
     semconv.INFERENCES_ACTIVE.name: _active,
     semconv.QUEUE_SIZE.name: _queues,
     semconv.MODEL_LOADED.name: lambda: [
-        (int(loaded), {semconv.REQUEST_MODEL: model}) for model, loaded in tuple(facts.loaded_models.items())
+        (int(loaded), {semconv.REQUEST_MODEL: model}) for model, loaded in tuple(LOADED_MODELS.items())
     ],
     semconv.WORKER_QUEUE_SIZE.name: lambda: [(worker.queue_size, {})],
     semconv.WORKER_QUEUE_CAPACITY.name: lambda: [(worker.capacity, {})],

@@ -18,6 +18,7 @@ from otelext import semconv
 from otelext.capture.binding import Binding, current_binding
 from otelext.capture.context import SPAN_KEY, enclosing
 from otelext.capture.failure import report
+from otelext.capture.gauges import LOADED_MODELS, QUEUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
     from otelext.semconv import Metric
 
 _MAX_QUEUES = semconv.MAX_VALUES
-
-queues: dict[str, int | Callable[[], int]] = {}
-"""Size of each queue, or the callable that tells it: read by the observable gauge."""
-
-loaded_models: dict[str, bool] = {}
-"""Whether each model is loaded: read by the observable gauge."""
 
 
 class Fact:
@@ -49,7 +44,7 @@ class Fact:
         span = get_current().get(SPAN_KEY)
         self.context = Context({SPAN_KEY: span}) if span is not None else Context()
 
-    def emit(self, to: Any) -> None:  # noqa: ANN401  # the worker's instruments, which this room does not know
+    def emit(self, to: Any) -> None:  # the worker's instruments, which this room does not know
         """Record the value."""
         if self.metric.kind is semconv.Kind.COUNTER:
             to.add(self.metric, self.value, self.attributes)
@@ -71,14 +66,14 @@ def queue(name: str, size: int | Callable[[], int]) -> None:
     if not callable(size) and (isinstance(size, bool) or not isinstance(size, int) or size < 0):
         report("otelext.facts.queue: size is 0 or more, or a callable, not %r; it was left out", size)
         return
-    if name not in queues and len(queues) >= _MAX_QUEUES:
+    if name not in QUEUES and len(QUEUES) >= _MAX_QUEUES:
         report("otelext.facts.queue: more than %d queues; %r was left out", _MAX_QUEUES, name)
         return
-    queues[name] = size
+    QUEUES[name] = size
     current_binding()
 
 
-def model_loaded(model: str, loaded: bool = True) -> None:  # noqa: FBT001, FBT002  # a state, read as such
+def model_loaded(model: str, loaded: bool = True) -> None:  # a state, read as such
     """Report whether a model is loaded and ready (`vlm.model.loaded`).
 
     Args:
@@ -87,14 +82,14 @@ def model_loaded(model: str, loaded: bool = True) -> None:  # noqa: FBT001, FBT0
     """
     if not _is_text("model_loaded", "model", model):
         return
-    if model not in loaded_models and len(loaded_models) >= semconv.MAX_VALUES:
+    if model not in LOADED_MODELS and len(LOADED_MODELS) >= semconv.MAX_VALUES:
         report("otelext.facts.model_loaded: more than %d models; %r was left out", semconv.MAX_VALUES, model)
         return
-    loaded_models[model] = bool(loaded)
+    LOADED_MODELS[model] = bool(loaded)
     current_binding()
 
 
-def critical_field(field: str, correct: bool) -> None:  # noqa: FBT001  # a result, read as such
+def critical_field(field: str, correct: bool) -> None:  # a result, read as such
     """Report that a critical field was compared with the truth (`vlm.critical_field.checks`, `.errors`).
 
     Args:
@@ -130,7 +125,7 @@ def confidence(value: float, *, document_type: str | None = None, model: str | N
     _ratio(semconv.CONFIDENCE, value, document_type, model)
 
 
-def structured_output(valid: bool, *, model: str | None = None) -> None:  # noqa: FBT001  # a result, read as such
+def structured_output(valid: bool, *, model: str | None = None) -> None:  # a result, read as such
     """Report whether an answer had the structure that was asked for (`vlm.structured_output`).
 
     Args:
@@ -141,7 +136,7 @@ def structured_output(valid: bool, *, model: str | None = None) -> None:  # noqa
     _submit(semconv.STRUCTURED_OUTPUT, 1, (*_model(model), (semconv.STRUCTURED_OUTPUT_RESULT, result)))
 
 
-def cache(name: str, hit: bool) -> None:  # noqa: FBT001  # a result, read as such
+def cache(name: str, hit: bool) -> None:  # a result, read as such
     """Report a lookup in a cache of the service (`vlm.cache.lookups`).
 
     Args:

@@ -5,6 +5,8 @@ to the `submit` of the current `Binding` when an inference or a stage outside of
 May import: `otelext.semconv` and the OpenTelemetry API, never its SDK.
 """
 
+from __future__ import annotations
+
 from otelext.capture.inference import Inference
 from otelext.capture.measure import current_inference, inference
 from otelext.capture.stage import stage

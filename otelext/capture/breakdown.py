@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from otelext.semconv import UNATTRIBUTED_STAGE
@@ -46,10 +47,9 @@ def split(
 
     held = [(max(begin, start), min(end, first)) for begin, end in holds if begin < first and end > start]
     edges = {start, first}
-    for begin, end, *_ in (*spans, *held):
-        edges.update((begin, end))
-    ordered = sorted(edges)
-    for left, right in zip(ordered, ordered[1:], strict=False):
+    edges.update(edge for begin, end, _ in spans for edge in (begin, end))
+    edges.update(edge for hold in held for edge in hold)
+    for left, right in pairwise(sorted(edges)):
         names = [name for begin, end, name in spans if begin <= left and end >= right]
         if not names or any(begin <= left and end >= right for begin, end in held):
             names = [UNATTRIBUTED_STAGE]

@@ -12,9 +12,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context, attach, create_key, get_current
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
-
     from otelext.capture.inference import Inference
+    from otelext.capture.span import Span
 
 SPAN_KEY: Final[str] = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
 """The API's key for the current span, learned through its public function: span and scope go in by one copy."""
@@ -39,7 +38,7 @@ def enclosing(context: Context) -> Scope | None:
     return context.get(SCOPE_KEY)  # type: ignore[return-value]  # nothing else is ever stored under the key
 
 
-def entered(context: Context, scope: Scope, span: Span | None) -> Context:
+def entered(context: Context, scope: Scope, span: trace.Span | Span | None) -> Context:
     """`context` with `scope` as the innermost, and `span` as the current span unless it is None."""
     if span is None:
         return Context({**context, SCOPE_KEY: scope})

@@ -51,7 +51,7 @@ def decorate(function: _F, begin: Begin) -> _F:
 
 def _function(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
     @functools.wraps(function)
-    def measured(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def measured(*args: Any, **kwargs: Any) -> Any:
         run = begin(args, kwargs, None)
         if run is None:
             return function(*args, **kwargs)
@@ -80,21 +80,21 @@ class _Function:
     """
 
     def __init__(self, function: Callable[..., Any], begin: Begin) -> None:
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(cast("Callable[..., Any]", self), function)
         self._function = function
         self._begin = begin
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]  # what makes isinstance() say that it is a function
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # what makes isinstance() say that it is a function
         return types.FunctionType
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         if name in {"_function", "_begin"}:  # not yet there
             raise AttributeError(name)
         return getattr(self._function, name)  # __code__, __defaults__, __globals__, ...
 
-    def __get__(self, instance: object, owner: type | None = None) -> Any:  # noqa: ANN401
-        return self if instance is None else types.MethodType(self, instance)
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else types.MethodType(cast("Callable[..., Any]", self), instance)
 
     def __repr__(self) -> str:
         return repr(self._function)
@@ -102,13 +102,13 @@ class _Function:
     def __reduce_ex__(self, protocol: object) -> str:
         return self._function.__qualname__
 
-    def _name(self, running: Any) -> None:  # noqa: ANN401
+    def _name(self, running: Any) -> None:
         running.__name__ = self._function.__name__
         running.__qualname__ = self._function.__qualname__
 
 
 class _GeneratorFunction(_Function):
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         inner = self._function(*args, **kwargs)
         reference = Reference()
         running = drive(inner, lambda: self._begin(args, kwargs, None), reference)
@@ -118,7 +118,7 @@ class _GeneratorFunction(_Function):
 
 
 class _AsyncGeneratorFunction(_Function):
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         inner = self._function(*args, **kwargs)
         reference = Reference()
         running = drive_async(inner, lambda: self._begin(args, kwargs, None), reference)
@@ -128,7 +128,7 @@ class _AsyncGeneratorFunction(_Function):
 
 
 class _CoroutineFunction(_Function):
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         inner = self._function(*args, **kwargs)
         attach_early()
         start_ns = perf_counter_ns()

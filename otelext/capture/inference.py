@@ -14,8 +14,8 @@ from otelext.capture import timing
 from otelext.capture.binding import Binding, current_binding
 from otelext.capture.context import enclosing, entered
 from otelext.capture.failure import report
-from otelext.capture.output import holds_output
 from otelext.capture.outcome import outcome_of, type_name
+from otelext.capture.output import holds_output
 from otelext.capture.request import Request, request_of
 from otelext.capture.span import Span, start_span
 from otelext.capture.stage import RunningStage, end_span, stage
@@ -374,7 +374,7 @@ class Inference:
 
     def stream(
         self, iterable: Iterable[Any] | AsyncIterable[Any], tokens: Callable[[Any], int] | None = None
-    ) -> Any:  # noqa: ANN401  # an iterator or async iterator, as what came in; see the overloads in the stub
+    ) -> Any:  # an iterator or async iterator, as what came in; see the overloads in the stub
         """Measure an iterator that the function does not yield itself.
 
         Args:
@@ -530,9 +530,9 @@ class Inference:
         return self._hold_total + (now - start if start and now > start else 0)
 
     @property
-    def holding(self) -> bool:
-        """Whether the consumer holds a chunk."""
-        return self._hold_start != 0
+    def held_since(self) -> int:
+        """When the consumer was handed the chunk that it holds, 0 while it holds none."""
+        return self._hold_start
 
     def succeed(self) -> None:
         """End normally."""
@@ -548,7 +548,7 @@ class Inference:
         """
         request = self.request
         outcome = outcome_of(
-            exc, disconnected=request is not None and request.disconnected, holding=holding or self.holding
+            exc, disconnected=request is not None and request.disconnected, holding=holding or self._hold_start != 0
         )
         now = (self._hold_start if collected else 0) or perf_counter_ns()
         self._end(now, outcome, exc if outcome in (Outcome.TIMEOUT, Outcome.ERROR) else None)

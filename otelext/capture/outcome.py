@@ -54,7 +54,7 @@ def places(traceback: TracebackType | None) -> str:
 
     Messages and source lines can hold what a document said, so they never leave.
     """
-    lines = []
+    lines: list[str] = []
     while traceback is not None and len(lines) < _MAX_FRAMES:
         code = traceback.tb_frame.f_code
         lines.append(f'File "{code.co_filename}", line {traceback.tb_lineno}, in {code.co_name}')

@@ -55,7 +55,7 @@ def _choice_holds_output(choice: object) -> bool:
     return any(_get(call, "arguments") for call in calls)
 
 
-def _get(value: object, key: str) -> Any:  # noqa: ANN401  # a foreign shape can hold anything
+def _get(value: object, key: str) -> Any:  # a foreign shape can hold anything
     if isinstance(value, Mapping):
         return value.get(key)
     return getattr(value, key, None)

@@ -82,10 +82,10 @@ class Span:
         trace_id: int,
         span_id: int,
         flags: int,
-        trace_state: Any,  # noqa: ANN401  # TraceState or None; passed through
+        trace_state: Any,  # TraceState or None; passed through
         parent: trace.Span | Span | None,
         start_time: int,
-        limits: Any,  # noqa: ANN401  # the SDK's SpanLimits, which this room does not know
+        limits: Any,  # the SDK's SpanLimits, which this room does not know
         initial: Mapping[str, Any],
     ) -> None:
         self.name = name
@@ -135,7 +135,11 @@ class Span:
         if context is None:
             # Two threads may both make one; they are equal.
             context = self._context = SpanContext(
-                self.trace_id, self.span_id, is_remote=False, trace_flags=_FLAGS[self._flags], trace_state=self._trace_state
+                self.trace_id,
+                self.span_id,
+                is_remote=False,
+                trace_flags=_FLAGS[self._flags],
+                trace_state=self._trace_state,
             )
         return context
 
@@ -146,7 +150,9 @@ class Span:
 
     def child(self, name: str, span_id: int, start_time: int, initial: Mapping[str, Any]) -> Span:
         """A span below this one with the same decision, as a stage's is."""
-        return Span(name, self.trace_id, span_id, self._flags, self._trace_state, self, start_time, self.limits, initial)
+        return Span(
+            name, self.trace_id, span_id, self._flags, self._trace_state, self, start_time, self.limits, initial
+        )
 
     def is_recording(self) -> bool:
         """Whether the span has not ended."""
@@ -217,7 +223,9 @@ class Span:
             return
         if isinstance(status, Status):
             if description is not None:
-                _logger.warning("Description %s ignored. Use either `Status` or `(StatusCode, Description)`", description)
+                _logger.warning(
+                    "Description %s ignored. Use either `Status` or `(StatusCode, Description)`", description
+                )
             new = status
         else:
             new = Status(status, description)
@@ -230,7 +238,7 @@ class Span:
         exception: BaseException,
         attributes: Attributes = None,
         timestamp: int | None = None,
-        escaped: bool = False,  # noqa: FBT001, FBT002  # the API's signature
+        escaped: bool = False,  # the API's signature
     ) -> None:
         """Record an exception as the API defines it. Redaction happens at the exporters."""
         kind = type(exception)
@@ -260,9 +268,7 @@ class Span:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         if exc is not None and self.is_recording():
             self.record_exception(exc, escaped=True)
             self.set_status(Status(StatusCode.ERROR, f"{type(exc).__name__}: {exc}"))
@@ -300,7 +306,11 @@ def start_span(
     if not result.decision.is_recording():
         return NonRecordingSpan(
             SpanContext(
-                trace_id, ids.generate_span_id(), is_remote=False, trace_flags=_FLAGS[flags], trace_state=result.trace_state
+                trace_id,
+                ids.generate_span_id(),
+                is_remote=False,
+                trace_flags=_FLAGS[flags],
+                trace_state=result.trace_state,
             )
         )
     return Span(

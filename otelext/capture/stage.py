@@ -145,7 +145,11 @@ class RunningStage:
 
     def fail(self, exc: BaseException, *, holding: bool = False, collected: bool = False) -> None:  # noqa: ARG002
         """End by an exception. Only an `Exception` is an error; being cancelled or closed is none."""
-        self._end(perf_counter_ns(), exc if isinstance(exc, Exception) else None)
+        now = perf_counter_ns()
+        if isinstance(exc, GeneratorExit) and self.inference is not None:
+            # The generator around it was closed while its consumer held a chunk: it stood still since then.
+            now = max(self.start_ns, self.inference.held_since or now)
+        self._end(now, exc if isinstance(exc, Exception) else None)
 
     def _end(self, now: int, exc: Exception | None) -> None:
         if self.end_ns is not None:

@@ -56,7 +56,9 @@ class Reference:
         return self.generator is not None and self.generator() is None
 
 
-def drive(inner: Generator[Any, Any, Any], begin: Callable[[], Run | None], reference: Reference) -> Generator[Any, Any, Any]:
+def drive(
+    inner: Generator[Any, Any, Any], begin: Callable[[], Run | None], reference: Reference
+) -> Generator[Any, Any, Any]:
     """Step `inner` as if it were iterated directly, and measure it from the first `next` on."""
     run = begin()
     if run is None:
@@ -163,7 +165,7 @@ def mark_driven(run: Run) -> None:
         run.driven = True
 
 
-async def drive_coroutine(inner: Coroutine[Any, Any, Any], begin: Callable[[], Run | None]) -> Any:  # noqa: ANN401
+async def drive_coroutine(inner: Coroutine[Any, Any, Any], begin: Callable[[], Run | None]) -> Any:
     """Await `inner`, measured; an iterator or a streamed response that it returns goes on being measured."""
     run = begin()
     if run is None:
@@ -182,7 +184,7 @@ async def drive_coroutine(inner: Coroutine[Any, Any, Any], begin: Callable[[], R
     return adopt(run, result)
 
 
-def adopt(run: Run, result: Any) -> Any:  # noqa: ANN401  # whatever the user's function returned
+def adopt(run: Run, result: Any) -> Any:  # whatever the user's function returned
     """Go on measuring an iterator, an async iterator or a response's `body_iterator`; else end the run.
 
     Returns:
@@ -210,7 +212,7 @@ def adopt(run: Run, result: Any) -> Any:  # noqa: ANN401  # whatever the user's 
 class _Measured:
     """What a function returned, as itself but measured. Attributes are those of the source."""
 
-    def __init__(self, run: Run, source: Any) -> None:  # noqa: ANN401  # any iterator
+    def __init__(self, run: Run, source: Any) -> None:  # any iterator
         mark_driven(run)
         self._run = run
         self._source = source
@@ -218,7 +220,7 @@ class _Measured:
         self._held = False
         self._ended = False
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # the source's attribute
+    def __getattr__(self, name: str) -> Any:  # the source's attribute
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self._source, name)
@@ -240,7 +242,7 @@ class _Measured:
         self._context = get_current()
         attach(outer)
 
-    def _hand_over(self, chunk: Any) -> Any:  # noqa: ANN401  # any chunk
+    def _hand_over(self, chunk: Any) -> Any:  # any chunk
         if not self._ended:
             self._run.hand_over(chunk)
             self._held = True
@@ -260,10 +262,10 @@ class _Measured:
 class MeasuredIterator(_Measured, Iterator[Any]):
     """A returned iterator."""
 
-    def __next__(self) -> Any:  # noqa: ANN401
+    def __next__(self) -> Any:
         return self._step(self._source.__next__)
 
-    def _step(self, call: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401
+    def _step(self, call: Callable[..., Any], *args: Any) -> Any:
         outer = self._before()
         try:
             chunk = call(*args)
@@ -296,7 +298,7 @@ class MeasuredIterator(_Measured, Iterator[Any]):
         attach(self._context)
         return outer
 
-    def __enter__(self) -> Any:  # noqa: ANN401
+    def __enter__(self) -> Any:
         self._source.__enter__()
         return self
 
@@ -312,11 +314,11 @@ class MeasuredIterator(_Measured, Iterator[Any]):
 class MeasuredGenerator(MeasuredIterator, Generator[Any, Any, Any]):
     """A returned generator."""
 
-    def send(self, value: Any) -> Any:  # noqa: ANN401
+    def send(self, value: Any) -> Any:
         """Send a value into the source."""
         return self._step(self._source.send, value)
 
-    def throw(self, *args: Any) -> Any:  # noqa: ANN401
+    def throw(self, *args: Any) -> Any:
         """Throw into the source."""
         return self._step(self._source.throw, *args)
 
@@ -324,10 +326,10 @@ class MeasuredGenerator(MeasuredIterator, Generator[Any, Any, Any]):
 class MeasuredAsyncIterator(_Measured, AsyncIterator[Any]):
     """A returned async iterator."""
 
-    async def __anext__(self) -> Any:  # noqa: ANN401
+    async def __anext__(self) -> Any:
         return await self._step(self._source.__anext__)
 
-    async def _step(self, call: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401
+    async def _step(self, call: Callable[..., Any], *args: Any) -> Any:
         outer = self._before()
         try:
             chunk = await call(*args)
@@ -356,7 +358,7 @@ class MeasuredAsyncIterator(_Measured, AsyncIterator[Any]):
             self._after(outer)
         self._fail(GeneratorExit(), holding=True)
 
-    async def __aenter__(self) -> Any:  # noqa: ANN401
+    async def __aenter__(self) -> Any:
         await self._source.__aenter__()
         return self
 
@@ -372,11 +374,11 @@ class MeasuredAsyncIterator(_Measured, AsyncIterator[Any]):
 class MeasuredAsyncGenerator(MeasuredAsyncIterator, AsyncGenerator[Any, Any]):
     """A returned async generator."""
 
-    async def asend(self, value: Any) -> Any:  # noqa: ANN401
+    async def asend(self, value: Any) -> Any:
         """Send a value into the source."""
         return await self._step(self._source.asend, value)
 
-    async def athrow(self, *args: Any) -> Any:  # noqa: ANN401
+    async def athrow(self, *args: Any) -> Any:
         """Throw into the source."""
         return await self._step(self._source.athrow, *args)
 
@@ -389,7 +391,7 @@ class _Part:
         ends_inference: Set where the decorated function returned this very iterator: its end is the inference's.
     """
 
-    def __init__(self, inference: Inference, source: Any, tokens: Callable[[Any], int] | None) -> None:  # noqa: ANN401
+    def __init__(self, inference: Inference, source: Any, tokens: Callable[[Any], int] | None) -> None:
         self.inference = inference
         self.ends_inference = False
         self._source = source
@@ -402,7 +404,7 @@ class _Part:
             self._held = False
             self.inference.resume_part()
 
-    def _hand_over(self, chunk: Any) -> Any:  # noqa: ANN401
+    def _hand_over(self, chunk: Any) -> Any:
         if not self._ended:
             self.inference.hand_over_part(chunk, self._tokens)
             self._held = True
@@ -427,7 +429,7 @@ class _Part:
 class PartIterator(_Part, Iterator[Any]):
     """The chunks of an iterable given to `Inference.stream()`."""
 
-    def __next__(self) -> Any:  # noqa: ANN401
+    def __next__(self) -> Any:
         self._before()
         try:
             chunk = self._source.__next__()
@@ -452,7 +454,7 @@ class PartIterator(_Part, Iterator[Any]):
 class PartAsyncIterator(_Part, AsyncIterator[Any]):
     """The chunks of an async iterable given to `Inference.stream()`."""
 
-    async def __anext__(self) -> Any:  # noqa: ANN401
+    async def __anext__(self) -> Any:
         self._before()
         try:
             chunk = await self._source.__anext__()

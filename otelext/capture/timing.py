@@ -87,7 +87,7 @@ def span_attributes(inference: Inference) -> dict[str, Any]:
     completed = inference.settled is semconv.Outcome.COMPLETED
     parts = breakdown_ns(inference)
     consumer = consumer_wait_ns(inference)
-    for key, value in (
+    optional = (
         (semconv.PROVIDER, inference.provider),
         (semconv.REQUEST_MODEL, inference.model),
         (semconv.MODEL_VERSION, inference.model_version),
@@ -115,7 +115,6 @@ def span_attributes(inference: Inference) -> dict[str, Any]:
         (semconv.COST, inference.cost),
         (semconv.REQUEST_ID, None if inference.request is None else inference.request.request_id),
         (semconv.ERROR_TYPE, inference.error_type),
-    ):
-        if value is not None:
-            found[key] = value
+    )
+    found.update({key: value for key, value in optional if value is not None})
     return found

@@ -23,7 +23,7 @@ class Handler:
         self.worker: Worker | None = None
         self._touched: dict[int, Instruments] = {}
 
-    def __call__(self, record: Any) -> None:  # noqa: ANN401
+    def __call__(self, record: Any) -> None:
         """Emit an inference, a stage outside of one, or any other record by its own `emit`."""
         if type(record) is Inference:
             self._inference(record)
@@ -44,7 +44,7 @@ class Handler:
         for instruments in touched.values():
             self._guard(instruments.flush)
 
-    def _instruments(self, record: Any) -> Instruments | None:  # noqa: ANN401
+    def _instruments(self, record: Any) -> Instruments | None:
         instruments = record.binding.instruments
         if not isinstance(instruments, Instruments):
             return None
@@ -78,7 +78,7 @@ class Handler:
         if instruments is not None:
             self._guard(metrics.record_stage, running, instruments)
 
-    def _guard(self, call: Callable[..., None], *args: Any) -> None:  # noqa: ANN401
+    def _guard(self, call: Callable[..., None], *args: Any) -> None:
         try:
             call(*args)
         except Exception:  # noqa: BLE001  # one failing processor must not cost the metrics, nor the other way round

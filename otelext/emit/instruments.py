@@ -9,11 +9,11 @@ from opentelemetry.metrics import Observation
 
 from otelext import semconv
 from otelext._version import __version__
-from otelext.emit.limits import ValueLimits
 from otelext.emit.series import HistogramSeries
 from otelext.semconv import Kind, Metric
 
 if TYPE_CHECKING:
+    from otelext.emit.limits import ValueLimits
     from collections.abc import Callable, Iterable
 
     from opentelemetry.metrics import CallbackOptions, Counter, Meter, MeterProvider
@@ -28,7 +28,7 @@ class Instruments:
     """Records catalogue metrics on one meter provider, within the limits on attribute values."""
 
     def __init__(self, provider: MeterProvider, limits: ValueLimits) -> None:
-        self.provider = provider
+        # Not the provider itself: who keeps instruments by provider would keep it alive.
         self.limits = limits
         self._meter: Meter = provider.get_meter(semconv.SCOPE_NAME, __version__, semconv.SCHEMA_URL)
         self._series: dict[tuple[str, Key], HistogramSeries] = {}

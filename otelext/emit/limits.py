@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from otelext import semconv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
 
 class ValueLimits:
@@ -25,25 +25,28 @@ class ValueLimits:
         """
         self._maximum = maximum
         self._maxima = {semconv.STAGE: semconv.MAX_STAGES} if maxima is None else maxima
-        self._admitted: dict[str, dict[str, str]] = {}
+        self._admitted: dict[str, set[str]] = {}
+        self._declared: dict[str, list[Collection[str]]] = {}
         for key, values in semconv.ALWAYS_KEPT.items():
             self.declare(key, values)
 
-    def declare(self, key: str, values: Iterable[str]) -> None:
-        """Keep a place for `values` of the attribute `key`, whatever else comes."""
-        admitted = self._admitted.setdefault(key, {})
-        for value in values:
-            admitted[value] = value
+    def declare(self, key: str, values: Collection[str]) -> None:
+        """Keep a place for `values` of the attribute `key`, whatever else comes; a set may grow later."""
+        declared = self._declared.setdefault(key, [])
+        if not any(known is values for known in declared):
+            declared.append(values)
 
     def admit(self, key: str, value: str) -> str:
         """`value`, or `other` where the attribute `key` has its full number of values already."""
         admitted = self._admitted.get(key)
         if admitted is None:
-            admitted = self._admitted[key] = {}
-        found = admitted.get(value)
-        if found is not None:
-            return found
-        if len(admitted) >= self._maxima.get(key, self._maximum):
-            return semconv.OTHER
-        admitted[value] = value
+            admitted = self._admitted[key] = set()
+        if value in admitted:
+            return value
+        declared = self._declared.get(key, ())
+        if not any(value in values for values in declared):
+            reserved = {name for values in declared for name in tuple(values)} - admitted
+            if len(admitted) + len(reserved) >= self._maxima.get(key, self._maximum):
+                return semconv.OTHER
+        admitted.add(value)
         return value

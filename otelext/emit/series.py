@@ -60,7 +60,7 @@ class HistogramSeries:
         for aggregation in self._aggregations:
             aggregation.aggregate(measurement, keep)
 
-    def _resolve(self, consumer: Any) -> None:  # noqa: ANN401  # the SDK's internals
+    def _resolve(self, consumer: Any) -> None:  # the SDK's internals
         from opentelemetry.sdk.metrics import TraceBasedExemplarFilter  # noqa: PLC0415  # never for another provider
         from opentelemetry.sdk.metrics._internal._view_instrument_match import (  # noqa: PLC0415
             _hash_attributes,

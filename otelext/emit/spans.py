@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util import BoundedList
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Link, SpanKind
 
 from otelext import semconv
 from otelext.capture import timing
@@ -37,7 +37,7 @@ def end_stage(running: RunningStage) -> None:
         _end(running.binding.tracer, span, {}, None)
 
 
-def _end(tracer: Any, span: Span, final: Mapping[str, Any], event: tuple[str, int] | None) -> None:  # noqa: ANN401
+def _end(tracer: Any, span: Span, final: Mapping[str, Any], event: tuple[str, int] | None) -> None:
     limits = span.limits
     attributes: Any
     if span.given is None and limits.max_span_attribute_length is None:
@@ -66,21 +66,21 @@ def _end(tracer: Any, span: Span, final: Mapping[str, Any], event: tuple[str, in
     tracer.span_processor.on_end(readable)
 
 
-def _events(span: Span, event: tuple[str, int] | None) -> Any:  # noqa: ANN401
+def _events(span: Span, event: tuple[str, int] | None) -> Any:
     if span.events is None and not span.dropped_events:
         return () if event is None else (Event(event[0], {}, event[1]),)
-    events = BoundedList(span.limits.max_events)
-    events.extend(Event(name, attributes, timestamp) for name, attributes, timestamp in span.events or ())
+    events: BoundedList[Event] = BoundedList(span.limits.max_events)
+    events.extend([Event(name, attributes, timestamp) for name, attributes, timestamp in span.events or ()])
     if event is not None:
         events.append(Event(event[0], {}, event[1]))
     events.dropped += span.dropped_events
     return events
 
 
-def _links(span: Span) -> Any:  # noqa: ANN401
+def _links(span: Span) -> Any:
     if span.links is None and not span.dropped_links:
         return ()
-    links = BoundedList(span.limits.max_links)
+    links: BoundedList[Link] = BoundedList(span.limits.max_links)
     links.extend(span.links or ())
     links.dropped += span.dropped_links
     return links

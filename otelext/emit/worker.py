@@ -58,7 +58,7 @@ class Worker:
         self._start_lock = threading.Lock()
         self._busy = False
         self._drops = count()
-        self._dropped = 0
+        self._dropped = self._dropped_told = 0
         self.errors = 0
 
     @property
@@ -71,12 +71,11 @@ class Worker:
         """Records dropped so far because the queue was full."""
         return self._dropped
 
-    def submit(self, record: Any) -> None:  # noqa: ANN401  # whatever the handler takes
+    def submit(self, record: Any) -> None:  # whatever the handler takes
         """Queue a record. Never blocks and never raises; a full queue drops the record and counts it."""
         queue = self._queue
         if len(queue) >= self.capacity:
             self._dropped = next(self._drops) + 1
-            report("otelext's queue is full (%d records): records are dropped", self.capacity)
             return
         queue.append(record)
         if self._thread is None:
@@ -100,6 +99,9 @@ class Worker:
             if self._queue:
                 with self._lock:
                     self._drain(None)
+            if self._dropped != self._dropped_told:
+                self._dropped_told = self._dropped
+                report("otelext's queue was full (%d records): %d were dropped so far", self.capacity, self._dropped)
 
     def force_flush(self, timeout: float = 5.0) -> bool:
         """Emit everything that is queued now.
@@ -136,10 +138,10 @@ class Worker:
             self._busy = False
         return True
 
-    def _emit(self, record: Any) -> None:  # noqa: ANN401
+    def _emit(self, record: Any) -> None:
         self._guard(self._handle, record)
 
-    def _guard(self, call: Callable[..., None], *args: Any) -> None:  # noqa: ANN401
+    def _guard(self, call: Callable[..., None], *args: Any) -> None:
         try:
             call(*args)
         except Exception:  # noqa: BLE001  # a foreign processor or instrument must not stop the worker
@@ -150,8 +152,7 @@ class Worker:
         self.errors += 1
         report("otelext's worker met an error", exc_info=True)
 
-    def notify(self, record: Any) -> None:  # noqa: ANN401
+    def notify(self, record: Any) -> None:
         """Hand a finished record to the observers."""
         for observer in tuple(self.observers):
             self._guard(observer, record)
-

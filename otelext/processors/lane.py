@@ -27,15 +27,14 @@ _MULTI: Final = (SynchronousMultiSpanProcessor, ConcurrentMultiSpanProcessor)
 _IGNORE_STARTS: Final = (BatchSpanProcessor, SimpleSpanProcessor, GenAISpanProcessor)
 
 
-def join(provider: Any, worker: Worker) -> bool:  # noqa: ANN401  # the SDK's TracerProvider, or a subclass
+def join(provider: Any, worker: Worker) -> None:  # the SDK's TracerProvider, or a subclass
     """Put our processor first among the provider's, once.
 
-    Returns:
-        Whether it stands first. Otherwise it was appended, and only `otelext.force_flush()` is complete.
+    Where it can't be first it is appended, and only `otelext.force_flush()` is complete.
     """
-    active = getattr(provider, "_active_span_processor", None)
+    active: Any = getattr(provider, "_active_span_processor", None)
     if any(isinstance(leaf, GenAISpanProcessor) for leaf in _leaves(active)):
-        return isinstance(_first(active), GenAISpanProcessor)
+        return
     ours = GenAISpanProcessor(worker)
     try:
         with active._lock:  # noqa: SLF001  # type: ignore[union-attr]  # the SDK offers appending alone
@@ -45,11 +44,9 @@ def join(provider: Any, worker: Worker) -> bool:  # noqa: ANN401  # the SDK's Tr
             provider.add_span_processor(ours)
         except Exception:  # noqa: BLE001  # the user's request goes on
             report("otelext could not add its span processor; only otelext.force_flush() is complete", exc_info=True)
-        return False
-    return True
 
 
-def inspect(provider: Any, tracer: Any) -> tuple[bool, Callable[[], bool]]:  # noqa: ANN401  # the SDK's
+def inspect(provider: Any, tracer: Any) -> tuple[bool, Callable[[], bool]]:  # the SDK's
     """Whether our light span can stand for the tracer's spans, and a quick test that the answer still holds.
 
     It can when nothing could tell: every leaf processor is known to ignore the start or inherits both hooks that
@@ -86,19 +83,13 @@ def _leaves(processor: object) -> Iterator[object]:
         yield processor
 
 
-def _first(processor: object) -> object:
-    return next(_leaves(processor), None)
-
-
 def _ignores_start(leaf: object) -> bool:
-    kind = type(leaf)
-    if kind in _IGNORE_STARTS:
+    if type(leaf) in _IGNORE_STARTS:
         return True
-    return (
-        isinstance(leaf, SpanProcessor)
-        and kind.on_start is SpanProcessor.on_start
-        and kind._on_ending is SpanProcessor._on_ending  # noqa: SLF001
-    )
+    if not isinstance(leaf, SpanProcessor):
+        return False
+    kind = type(leaf)
+    return kind.on_start is SpanProcessor.on_start and kind._on_ending is SpanProcessor._on_ending  # noqa: SLF001
 
 
 def _decides_at_once(sampler: object) -> bool:

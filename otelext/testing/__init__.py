@@ -4,6 +4,8 @@ Comes in: a `with` block around the code under test. Goes out: its spans, metric
 May import: `otelext.capture`, `otelext.emit`, the SDK.
 """
 
+from __future__ import annotations
+
 from otelext.testing.captured import Captured, capture
 from otelext.testing.ids import DeterministicIdGenerator
 

@@ -14,10 +14,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.util._once import Once
 
-import otelext
 from otelext.capture.binding import rebind
 
 if TYPE_CHECKING:
+    import otelext
     from collections.abc import Iterator, Sequence
 
     from opentelemetry.sdk.metrics.export import MetricReader
@@ -58,7 +58,7 @@ class Captured:
     def metrics(self) -> dict[str, list[Any]]:
         """Data points by metric name, cumulative since the block began."""
         self._drain()
-        assert self._reader is not None  # noqa: S101  # set by `capture`
+        assert self._reader is not None  # set by `capture`
         data = self._reader.get_metrics_data()
         found: dict[str, list[Any]] = {}
         for resource in [] if data is None else data.resource_metrics:
@@ -78,7 +78,7 @@ class Captured:
         for point in self.metrics().get(metric, []):
             found = {key.replace("_", "."): value for key, value in point.attributes.items()}
             if all(found.get(key) == value for key, value in wanted.items()):
-                total += getattr(point, "count", None) or getattr(point, "value", 0)
+                total += float(getattr(point, "count", getattr(point, "value", 0)))
         return total
 
     def _drain(self) -> None:
