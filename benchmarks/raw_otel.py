@@ -7,10 +7,9 @@ breakdown as histograms and counters. Instruments and attribute dictionaries are
 from __future__ import annotations
 
 from time import perf_counter_ns
-
+from typing import TYPE_CHECKING
 
 from otelext import semconv
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from opentelemetry import metrics, trace

@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -26,7 +27,6 @@ from raw_otel import BEFORE_FIRST_TOKEN, CHUNKS, MODEL, RawRequest
 
 import otelext
 from otelext.capture.binding import current_binding
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

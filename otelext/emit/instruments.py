@@ -13,10 +13,11 @@ from otelext.emit.series import HistogramSeries
 from otelext.semconv import Kind, Metric
 
 if TYPE_CHECKING:
-    from otelext.emit.limits import ValueLimits
     from collections.abc import Callable, Iterable
 
     from opentelemetry.metrics import CallbackOptions, Counter, Meter, MeterProvider
+
+    from otelext.emit.limits import ValueLimits
 
 Key = tuple[tuple[str, str], ...]
 """Attributes as (name, value) pairs."""

@@ -17,7 +17,6 @@ from opentelemetry.util._once import Once
 from otelext.capture.binding import rebind
 
 if TYPE_CHECKING:
-    import otelext
     from collections.abc import Iterator, Sequence
 
     from opentelemetry.sdk.metrics.export import MetricReader
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
     from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.sdk.trace.sampling import Sampler
+
+    import otelext
 
 _TIMEOUT_S = 10.0
 
