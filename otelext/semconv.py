@@ -57,8 +57,25 @@ LATENCY_TIME_IN_MODEL_PREFILL: Final = "gen_ai.latency.time_in_model_prefill"
 LATENCY_TIME_IN_MODEL_DECODE: Final = "gen_ai.latency.time_in_model_decode"
 USAGE_PROMPT_TOKENS: Final = "gen_ai.usage.prompt_tokens"
 USAGE_COMPLETION_TOKENS: Final = "gen_ai.usage.completion_tokens"
+USAGE_IMAGE_INPUT_TOKENS: Final = "gen_ai.usage.image.input_tokens"
 # Seconds to the first streamed chunk, as the convention's client spans carry it.
 RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+
+# https://opentelemetry.io/docs/specs/semconv/general/attributes/ and how GenAI instrumentations use them.
+EXCEPTION_EVENT: Final = "exception"
+EXCEPTION_TYPE: Final = "exception.type"
+ERROR_TYPE_OTHER: Final = "_OTHER"
+ABANDONED_STREAM: Final = "abandoned stream"
+"""Status description by which the official GenAI instrumentations say that a stream was never read to its end."""
+
+STREAMED_CHUNK_EVENTS: Final = ("gen_ai.content.completion.chunk", "llm.content.completion.chunk")
+"""Events that some instrumentations add to their span for each streamed chunk."""
+
+INFERENCE_OPERATIONS: Final = frozenset({"chat", "text_completion", "generate_content"})
+"""Values of `gen_ai.operation.name` that stand for a request to a generative model."""
+
+VLLM: Final = "vllm"
+"""vLLM's first word in the names of its tracers, and its `gen_ai.provider.name`."""
 
 OUTCOME: Final = "vlm.outcome"
 STAGE: Final = "vlm.stage"
@@ -149,18 +166,25 @@ FIRST_TOKEN_EVENT: Final = "first_token"
 INFERENCE_EVENT: Final = "vlm.inference"
 """Event name of the canonical log line."""
 
+STAGE_QUEUE: Final = "queue"
+STAGE_PREFILL: Final = "prefill"
+STAGE_DECODE: Final = "decode"
 KNOWN_STAGES: Final = (
     "fetch",
     "decode_image",
     "preprocess",
-    "queue",
+    STAGE_QUEUE,
     "vision_encode",
-    "prefill",
-    "decode",
+    STAGE_PREFILL,
+    STAGE_DECODE,
     "detokenize",
     "postprocess",
 )
 """Stage names with a fixed meaning; any other lower-case name is welcome too."""
+
+REQUEST_ID_HEADER: Final = "x-request-id"
+REQUEST_ID_PATTERN: Final = r"[0-9A-Za-z-]{16,64}"
+"""A client's request id is taken when it looks like this, and made otherwise."""
 
 STAGE_NAME_PATTERN: Final = r"[a-z][a-z0-9_.\-]{0,63}"
 UNATTRIBUTED_STAGE: Final = "unattributed"

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.sdk.trace.sampling import Sampler
 
-    import otelext
+    from otelext.capture import Inference
+
 
 _TIMEOUT_S = 10.0
 
@@ -44,14 +45,14 @@ class Captured:
         self.meter_provider = meter_provider
         self._exporter = InMemorySpanExporter()
         self._reader: InMemoryMetricReader | None = None
-        self._inferences: list[otelext.Inference] = []
+        self._inferences: list[Inference] = []
 
     def spans(self, name: str | None = None) -> list[ReadableSpan]:
         """Finished spans in the order of their end, those called `name` if given."""
         self._drain()
         return [span for span in self._exporter.get_finished_spans() if name is None or span.name == name]
 
-    def inferences(self) -> list[otelext.Inference]:
+    def inferences(self) -> list[Inference]:
         """Ended inferences in the order of their end."""
         self._drain()
         return list(self._inferences)

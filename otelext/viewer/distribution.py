@@ -68,7 +68,7 @@ class Histogram:
             counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
             return Histogram(self.bounds, counts, total)
         bounds = tuple(sorted({*self.bounds, *other.bounds}))
-        left, right = self._on(bounds), other._on(bounds)  # noqa: SLF001 (the same class)
+        left, right = self._on(bounds), other._on(bounds)
         return Histogram(bounds, tuple(a + b for a, b in zip(left, right, strict=True)), total)
 
     def minus(self, earlier: Histogram) -> Histogram:
@@ -140,7 +140,7 @@ class ExponentialHistogram:
 
     def explicit(self) -> Histogram:
         """The same counts between explicit bounds; the zero bucket ends at 0."""
-        base = 2.0 ** 2.0**-self.scale
+        base = 2.0**2.0**-self.scale
         counts: dict[float, float] = {}
         for index, count in self.negative.items():
             if count:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from typing import TYPE_CHECKING, Final
@@ -36,10 +37,8 @@ class HostCheck:
         self._app = app
         self._names = _LOOPBACK_NAMES | {bound.lower()}
         self._any_address = False
-        try:
+        with contextlib.suppress(ValueError):  # a name
             self._any_address = ipaddress.ip_address(bound).is_unspecified
-        except ValueError:
-            pass
         if self._any_address:
             self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
 

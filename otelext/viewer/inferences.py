@@ -20,7 +20,7 @@ _STATUSES: Final = ("unset", "ok", "error")
 
 
 class Exact(TypedDict):
-    """Latencies of one model's completed inferences, in seconds, out of their spans."""
+    """One measure of one model's inferences, in seconds, out of their spans."""
 
     model: str
     count: int
@@ -71,19 +71,20 @@ class TraceSpan(TypedDict):
     links: list[dict[str, Any]]
 
 
+_COMPLETED: Final = semconv.Outcome.COMPLETED.value
+
 MEASURES: Final = {
-    "ttft": "ttft_s",
-    "tpot": "tpot_s",
-    "duration": "(end_ns - start_ns) / 1e9",
-    "consumer_wait": "consumer_wait_s",
+    "ttft": ("ttft_s", f"outcome = '{_COMPLETED}'"),
+    "tpot": ("tpot_s", f"outcome = '{_COMPLETED}'"),
+    "duration": ("(end_ns - start_ns) / 1e9", f"outcome = '{_COMPLETED}'"),
+    "consumer_wait": ("consumer_wait_s", "TRUE"),
 }
-"""What can be asked of completed inferences, as SQL."""
+"""What can be asked, as SQL: the value and the inferences that it is taken of, as `docs/measurement.md` has it."""
 
 _COLUMNS: Final = (
     "trace_id, span_id, name, coalesce(operation, ''), coalesce(model, ''), outcome, service, instance, "
     "start_ns, end_ns, (end_ns - start_ns) / 1e9, ttft_s, tpot_s, consumer_wait_s, output_tokens"
 )
-_COMPLETED: Final = semconv.Outcome.COMPLETED.value
 
 # A sender that missed the answer sends a span again: the first one counts.
 _INFERENCES: Final = f"""(
@@ -107,24 +108,24 @@ def observed(reader: duckdb.DuckDBPyConnection, span: Range) -> tuple[int, int] 
 
 
 def exact(reader: duckdb.DuckDBPyConnection, measure: str, span: Range) -> dict[str, Exact]:
-    """Exact latencies of completed inferences by model.
+    """Exact latencies by model.
 
     Args:
         reader: A reading cursor.
         measure: A key of `MEASURES`.
         span: When the inferences ended.
     """
-    value = MEASURES[measure]
+    value, condition = MEASURES[measure]
     query = (
         f"SELECT coalesce(model, ''), count(v), avg(v), quantile_cont(v, {list(QUANTILES)}) "  # noqa: S608
-        f"FROM (SELECT model, {value} AS v FROM {_INFERENCES} WHERE outcome = '{_COMPLETED}') "
+        f"FROM (SELECT model, {value} AS v FROM {_INFERENCES} WHERE {condition}) "
         "WHERE v IS NOT NULL GROUP BY ALL"
     )
     rows = reader.execute(query, _times(span)).fetchall()
     return {m: {"model": m, "count": count, "mean": mean, "quantiles": found} for m, count, mean, found in rows}
 
 
-def page(  # noqa: PLR0913 (each is a filter of its own)
+def page(
     reader: duckdb.DuckDBPyConnection,
     span: Range,
     *,

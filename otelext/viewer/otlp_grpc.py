@@ -111,19 +111,19 @@ def _unavailable(context: grpc.ServicerContext, text: str) -> NoReturn:
     raise AssertionError(text)  # abort raises
 
 
-class _MalformedIsInvalid(grpc.ServerInterceptor):  # type: ignore[misc,unused-ignore]
+class _MalformedIsInvalid(grpc.ServerInterceptor):  # type: ignore[type-arg,unused-ignore]
     """Parses requests itself: gRPC answers INTERNAL to what it cannot parse, OTLP asks for INVALID_ARGUMENT."""
 
     def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Any],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:  # noqa: ANN401 (a handler, whose type gRPC does not name)
+    ) -> Any:
         handler = continuation(handler_call_details)
         if handler is None or handler.unary_unary is None:
             return handler
 
-        def behaviour(raw: bytes, context: grpc.ServicerContext) -> Any:  # noqa: ANN401
+        def behaviour(raw: bytes, context: grpc.ServicerContext) -> Any:
             try:
                 request = handler.request_deserializer(raw)
             except DecodeError as error:

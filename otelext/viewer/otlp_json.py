@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from google.protobuf import json_format
 
@@ -54,7 +54,7 @@ def encode(message: Message) -> bytes:
     return json_format.MessageToJson(message, indent=None).encode()
 
 
-def _with_base64_ids(value: object) -> object:
+def _with_base64_ids(value: Any) -> Any:
     # Attribute names never stand as JSON keys in OTLP (they are values of "key"), so a key tells an id.
     if isinstance(value, dict):
         return {key: _base64(key, item) if key in _IDS else _with_base64_ids(item) for key, item in value.items()}

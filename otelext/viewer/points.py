@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -45,7 +46,7 @@ class PointRow(NamedTuple):
     time_ns: int
     flags: int
     value: float | None = None
-    count: int | None = None
+    value_count: int | None = None
     sum: float | None = None
     min: float | None = None
     max: float | None = None
@@ -147,10 +148,10 @@ def _histogram_row(point: HistogramDataPoint, row: PointRow) -> tuple[PointRow, 
         wrong = f"{len(counts)} bucket counts for {len(bounds)} bounds, must be one more than bounds"
     elif counts and sum(counts) != point.count:
         wrong = f"bucket counts add up to {sum(counts)}, count is {point.count}"
-    elif any(left >= right for left, right in zip(bounds, bounds[1:], strict=False)):
+    elif any(left >= right for left, right in itertools.pairwise(bounds)):
         wrong = "explicit bounds must grow"
     return row._replace(
-        count=point.count,
+        value_count=point.count,
         sum=point.sum if point.HasField("sum") else None,
         min=point.min if point.HasField("min") else None,
         max=point.max if point.HasField("max") else None,
@@ -162,7 +163,7 @@ def _histogram_row(point: HistogramDataPoint, row: PointRow) -> tuple[PointRow, 
 
 def _exponential_row(point: ExponentialHistogramDataPoint, row: PointRow) -> tuple[PointRow, str]:
     return row._replace(
-        count=point.count,
+        value_count=point.count,
         sum=point.sum if point.HasField("sum") else None,
         min=point.min if point.HasField("min") else None,
         max=point.max if point.HasField("max") else None,
@@ -179,7 +180,7 @@ def _exponential_row(point: ExponentialHistogramDataPoint, row: PointRow) -> tup
 
 def _summary_row(point: SummaryDataPoint, row: PointRow) -> tuple[PointRow, str]:
     quantiles = text_of([{"quantile": q.quantile, "value": q.value} for q in point.quantile_values])
-    return row._replace(count=point.count, sum=point.sum, quantiles=quantiles), ""
+    return row._replace(value_count=point.count, sum=point.sum, quantiles=quantiles), ""
 
 
 def _exemplars(exemplars: Iterable[Exemplar]) -> str | None:

@@ -7,19 +7,32 @@ Counts and sums come from metrics, which sampling does not change. Percentiles c
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Final
 
 from otelext import semconv
 from otelext.viewer import inferences
-from otelext.viewer.inferences import QUANTILES, Inference
+from otelext.viewer.inferences import QUANTILES
 from otelext.viewer.streams import Increase, Range, increases, merged, total
-from otelext.viewer.waterfall import Bar, waterfall
+from otelext.viewer.waterfall import waterfall
 
 if TYPE_CHECKING:
     import duckdb
 
     from otelext.viewer.distribution import Histogram
-    from otelext.viewer.inferences import Exact
+    from otelext.viewer.figures import (
+        Breakdown,
+        Count,
+        Field,
+        Latency,
+        Received,
+        Report,
+        Requests,
+        Slow,
+        Throughput,
+        Wasted,
+        WastedBy,
+    )
+    from otelext.viewer.inferences import Exact, Inference
 
 FROM_TRACES: Final = "traces"
 FROM_METRICS: Final = "histograms"
@@ -33,132 +46,13 @@ _ADDS_UP_WITHIN: Final = 1e-3
 _COMPLETED: Final = semconv.Outcome.COMPLETED.value
 
 
-class Received(TypedDict):
-    """What the store holds in all."""
-
-    spans: int
-    points: int
-    logs: int
-    services: list[str]
-
-
-class Count(TypedDict):
-    """Inferences of one model with one outcome."""
-
-    model: str
-    outcome: str
-    count: int
-
-
-class Requests(TypedDict):
-    """Inferences by outcome; `traced` is how many of them have a span."""
-
-    total: int
-    traced: int
-    source: str
-    by_outcome: list[Count]
-
-
-class Latency(TypedDict):
-    """Percentiles of one measure of one model's completed inferences, in seconds.
-
-    `quantiles` maps `p50` to `p99`; those named in `beyond` lie above the histogram's highest bound, which is
-    then the value. `count` inferences are in it, out of `counted` that were measured.
-    """
-
-    measure: str
-    model: str
-    source: str
-    count: int
-    counted: int
-    mean: float
-    total: float
-    quantiles: dict[str, float]
-    beyond: list[str]
-
-
-class Throughput(TypedDict):
-    """Amounts and rates over the observed time, from the first inference's start to the last one's end."""
-
-    window_s: float
-    input_tokens: float
-    output_tokens: float
-    output_tokens_per_s: float | None
-    pages: float
-    pages_per_min: float | None
-    images: float
-    cost_usd: float | None
-
-
-class Part(TypedDict):
-    """A stage's part of the time to first token."""
-
-    stage: str
-    seconds: float
-    share: float
-
-
-class Breakdown(TypedDict):
-    """Where one model's time to first token went; `difference_s` is what parts and histogram differ by."""
-
-    model: str
-    count: int
-    total_s: float
-    parts: list[Part]
-    difference_s: float
-    adds_up: bool
-
-
-class WastedBy(TypedDict):
-    """Tokens of inferences that ended with one outcome other than completed."""
-
-    outcome: str
-    input: float
-    output: float
-
-
-class Wasted(TypedDict):
-    """Tokens that nobody got an answer for, and their share of all tokens."""
-
-    tokens: float
-    share: float
-    by_outcome: list[WastedBy]
-
-
-class Field(TypedDict):
-    """Checks of one critical field."""
-
-    field: str
-    errors: float
-    checks: float
-    share: float | None
-
-
-class Slow(TypedDict):
-    """One of the slowest inferences with its trace's spans."""
-
-    inference: Inference
-    bars: list[Bar]
-    more: int
-
-
-class Report(TypedDict):
-    """Everything `otelext report` prints. Times are Unix nanoseconds, durations seconds."""
-
-    generated_ns: int
-    since_ns: int | None
-    received: Received
-    requests: Requests
-    latency: list[Latency]
-    throughput: Throughput
-    breakdown: list[Breakdown]
-    wasted: Wasted
-    critical_fields: list[Field]
-    slowest: list[Slow]
-
-
 def build_report(
-    reader: duckdb.DuckDBPyConnection, since_s: float | None = 3600.0, slowest: int = SLOWEST, now_ns: int | None = None
+    reader: duckdb.DuckDBPyConnection,
+    since_s: float | None = 3600.0,
+    slowest: int = SLOWEST,
+    *,
+    otlp: str | None = None,
+    now_ns: int | None = None,
 ) -> Report:
     """Compute the report.
 
@@ -166,6 +60,7 @@ def build_report(
         reader: A reading cursor of the store.
         since_s: How far back to look, in seconds; None for everything.
         slowest: How many of the slowest inferences to show.
+        otlp: Where the viewer takes OTLP/HTTP.
         now_ns: End of the range in Unix nanoseconds, the present when not given.
     """
     now_ns = time.time_ns() if now_ns is None else now_ns
@@ -176,7 +71,7 @@ def build_report(
     return {
         "generated_ns": now_ns,
         "since_ns": span.since_ns,
-        "received": _received(reader),
+        "received": _received(reader, otlp),
         "requests": _requests(gains[semconv.INFERENCES.name], traced),
         "latency": _latency(reader, gains, span),
         "throughput": _throughput(gains, _window(reader, gains[semconv.INFERENCES.name], traced, span)),
@@ -212,7 +107,7 @@ _READ: Final = (
 )
 
 
-def _received(reader: duckdb.DuckDBPyConnection) -> Received:
+def _received(reader: duckdb.DuckDBPyConnection, otlp: str | None) -> Received:
     row = reader.execute(
         "SELECT (SELECT count(*) FROM spans), (SELECT count(*) FROM points), (SELECT count(*) FROM logs)"
     ).fetchone()
@@ -220,7 +115,8 @@ def _received(reader: duckdb.DuckDBPyConnection) -> Received:
     names = reader.execute(
         "SELECT service FROM spans UNION SELECT service FROM points UNION SELECT service FROM logs ORDER BY 1"
     ).fetchall()
-    return {"spans": spans, "points": points, "logs": logs, "services": [name for (name,) in names if name]}
+    services = [name for (name,) in names if name]
+    return {"spans": spans, "points": points, "logs": logs, "services": services, "otlp": otlp}
 
 
 def _requests(found: list[Increase], traced: dict[tuple[str, str], int]) -> Requests:
@@ -255,7 +151,8 @@ def _latency(reader: duckdb.DuckDBPyConnection, gains: dict[str, list[Increase]]
 
 
 def _is_completed(increase: Increase) -> bool:
-    return increase.attributes.get(semconv.OUTCOME, _COMPLETED) == _COMPLETED
+    outcome: object = increase.attributes.get(semconv.OUTCOME, _COMPLETED)
+    return outcome == _COMPLETED
 
 
 def _from_spans(measure: str, exact: Exact, counted: int) -> Latency:
@@ -371,7 +268,9 @@ def _critical_fields(gains: dict[str, list[Increase]]) -> list[Field]:
     rows: list[Field] = []
     for key in sorted({*errors, *checks}):
         wrong, checked = errors.get(key, 0.0), checks.get(key, 0.0)
-        rows.append({"field": key[0], "errors": wrong, "checks": checked, "share": wrong / checked if checked else None})
+        rows.append(
+            {"field": key[0], "errors": wrong, "checks": checked, "share": wrong / checked if checked else None}
+        )
     return rows
 
 
@@ -388,4 +287,3 @@ def empty_hint(url: str | None, otlp: str | None = None) -> str:
         f"Nothing was received by {place} yet. Send it something: "
         f"OTEL_EXPORTER_OTLP_ENDPOINT={target} opentelemetry-instrument python your_app.py"
     )
-

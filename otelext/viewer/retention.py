@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import duckdb
 
 SMALLEST_SIZE: Final = 16_000_000
-"""Bytes below which a bound in size cannot be held: DuckDB frees space by row group."""
+"""Bytes below which a bound in size cannot be held: every column of a table takes a block or two."""
 
-_SHARE: Final = 0.1
-_MOST_ROUNDS: Final = 5
+_SHARE: Final = 0.2
+_MOST_ROUNDS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -77,18 +77,28 @@ def enforce(connection: duckdb.DuckDBPyConnection, path: Path | None, bounds: Bo
         used = size_of(connection, path)
         if used <= bounds.size:
             break
-        share = max(_SHARE, 1 - 0.9 * bounds.size / used)
-        row = connection.execute(_OLDEST, [share]).fetchone()
+        row = connection.execute(_OLDEST, [max(_SHARE, 1 - 0.8 * bounds.size / used)]).fetchone()
         if row is None or row[0] is None:
             break
         deleted += _delete_until(connection, int(row[0]))
         connection.execute("CHECKPOINT store")
+        if size_of(connection, path) > bounds.size:
+            _rewrite(connection)
     return deleted
 
 
 _OLDEST = "SELECT quantile_disc(received_ns, ?) FROM ({})".format(  # noqa: S608 (names of our own tables)
     " UNION ALL ".join(f"SELECT received_ns FROM {table}" for table in TABLES)  # noqa: S608
 )
+
+
+def _rewrite(connection: duckdb.DuckDBPyConnection) -> None:
+    """Write the tables anew: a row group frees its space only when all of its rows are gone, and in memory, or with
+    long rows, one group can be a large part of a small store.
+    """
+    for table in TABLES:
+        connection.execute(f"CREATE OR REPLACE TABLE {table} AS FROM {table}")
+    connection.execute("CHECKPOINT store")
 
 
 def _delete_until(connection: duckdb.DuckDBPyConnection, received_ns: int) -> int:

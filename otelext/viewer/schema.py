@@ -62,7 +62,7 @@ TABLES: Final[dict[str, dict[str, str]]] = {
         "time_ns": "BIGINT",
         "flags": "UINTEGER",
         "value": "DOUBLE",
-        "count": "UBIGINT",
+        "value_count": "UBIGINT",
         "sum": "DOUBLE",
         "min": "DOUBLE",
         "max": "DOUBLE",
@@ -105,7 +105,9 @@ def prepare(connection: duckdb.DuckDBPyConnection, name: str, *, read_only: bool
     Raises:
         StoreError: The store is of a newer version, or the file belongs to something else.
     """
-    found = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables() WHERE NOT temporary").fetchall()}
+    found = {
+        row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables() WHERE NOT temporary").fetchall()
+    }
     if _META in found:
         row = connection.execute(f"SELECT max(schema_version) FROM {_META}").fetchone()  # noqa: S608 (a constant)
         version = row[0] if row else None

@@ -96,8 +96,10 @@ def merged(found: list[Increase], *keys: str) -> dict[tuple[str, ...], Histogram
     return sums
 
 
+_USABLE: Final = f"flags & {_NO_RECORDED_VALUE} = 0 AND isfinite(coalesce(value, sum, 0.0))"
+
 _READING: Final = (
-    "{{'value': {0}.value, 'sum': {0}.sum, 'count': {0}.count, 'bounds': {0}.bounds, "
+    "{{'value': {0}.value, 'sum': {0}.sum, 'count': {0}.value_count, 'bounds': {0}.bounds, "
     "'bucket_counts': {0}.bucket_counts, 'scale': {0}.scale, 'zero_count': {0}.zero_count, "
     "'positive_offset': {0}.positive_offset, 'positive_counts': {0}.positive_counts, "
     "'negative_offset': {0}.negative_offset, 'negative_counts': {0}.negative_counts}}"
@@ -106,9 +108,9 @@ _READING: Final = (
 # A first pass over narrow columns finds the two readings of each stretch between resets; only those are read whole.
 _CUMULATIVE: Final = f"""
 WITH readings AS (
-    SELECT rowid AS id, stream, start_ns, time_ns, coalesce(count::DOUBLE, value) AS level
+    SELECT rowid AS id, stream, start_ns, time_ns, coalesce(value_count::DOUBLE, value) AS level
     FROM points
-    WHERE metric = $metric AND temporality <> {_DELTA} AND monotonic AND flags & {_NO_RECORDED_VALUE} = 0
+    WHERE metric = $metric AND temporality <> {_DELTA} AND monotonic AND {_USABLE}
       AND time_ns BETWEEN $earliest AND $until
 ), falls AS (
     SELECT *, lag(level) OVER stretch > level AS fell FROM readings
@@ -134,7 +136,7 @@ WHERE last_ns > $since
 _DELTAS: Final = f"""
 SELECT attributes, start_ns, time_ns, value, {_READING.format("points")}
 FROM points
-WHERE metric = $metric AND temporality = {_DELTA} AND monotonic AND flags & {_NO_RECORDED_VALUE} = 0
+WHERE metric = $metric AND temporality = {_DELTA} AND monotonic AND {_USABLE}
   AND time_ns > $since AND time_ns <= $until
 """  # noqa: S608 (constants)
 

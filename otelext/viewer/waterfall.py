@@ -44,7 +44,7 @@ def waterfall(spans: Sequence[TraceSpan], inference: str) -> tuple[list[Bar], in
         children.setdefault(span["parent_id"], []).append(span)
     above = _ancestors(by_id, centre)
     bars = [_bar(span, depth, centre["start_ns"]) for depth, span in enumerate(above)]
-    bars += [_bar(span, depth, centre["start_ns"]) for depth, span in _below(children, centre, len(above))]
+    bars += [_bar(span, depth, centre["start_ns"]) for depth, span in _below(children, centre, above)]
     return bars[:MOST_ROWS], max(0, len(bars) - MOST_ROWS)
 
 
@@ -59,9 +59,11 @@ def _ancestors(by_id: dict[str, TraceSpan], span: TraceSpan) -> list[TraceSpan]:
     return found[::-1]
 
 
-def _below(children: dict[str, list[TraceSpan]], root: TraceSpan, depth: int) -> Iterator[tuple[int, TraceSpan]]:
-    seen: set[str] = set()
-    stack = [(depth, root)]
+def _below(
+    children: dict[str, list[TraceSpan]], root: TraceSpan, above: list[TraceSpan]
+) -> Iterator[tuple[int, TraceSpan]]:
+    seen = {span["span_id"] for span in above}
+    stack = [(len(above), root)]
     while stack:
         level, span = stack.pop()
         if span["span_id"] in seen:

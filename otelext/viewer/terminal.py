@@ -1,0 +1,231 @@
+"""The report in the terminal: tables and bars that fit 80 columns, and say the same when they are piped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from otelext import semconv
+from otelext.viewer.formats import amount, plain, seconds, share
+from otelext.viewer.report import FROM_METRICS
+from otelext.viewer.terminal_waterfall import draw_waterfall
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from otelext.viewer.figures import Breakdown, Latency, Report
+
+_MEASURES: Final = {
+    "ttft": "first token",
+    "tpot": "a further token",
+    "duration": "end to end",
+    "consumer_wait": "consumer wait",
+}
+_OUTCOME_STYLES: Final = {
+    semconv.Outcome.COMPLETED.value: "green",
+    semconv.Outcome.ERROR.value: "red",
+    semconv.Outcome.TIMEOUT.value: "red",
+}
+_BAR: Final = 28
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print every part of a report that has something in it."""
+    _requests(report, console)
+    _latency(report, console)
+    _throughput(report, console)
+    for breakdown in report["breakdown"]:
+        _breakdown(breakdown, console)
+    _wasted(report, console)
+    _critical_fields(report, console)
+    _slowest(report, console)
+
+
+def bar(part: float, width: int, console: Console) -> str:
+    """A bar as long as a share of `width`, in characters that the output can carry."""
+    length = round(max(0.0, min(1.0, part)) * width)
+    return ("#" if console.options.ascii_only else "█") * (length or (1 if part > 0 else 0))
+
+
+def _heading(console: Console, text: str, note: str = "") -> None:
+    console.print()
+    _line(console, Text.assemble((text, "bold"), (f"  {note}" if note else "", "dim")))
+
+
+def _line(console: Console, text: RenderableType) -> None:
+    console.print(text, overflow="fold", highlight=False)
+
+
+def _table(*columns: str, right: int = 0) -> Table:
+    """A table whose last `right` columns are figures; nothing is ever cut."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False, header_style="dim")
+    for i, column in enumerate(columns):
+        figure = i >= len(columns) - right
+        table.add_column(column, overflow="fold", justify="right" if figure else "left", no_wrap=figure)
+    return table
+
+
+def _requests(report: Report, console: Console) -> None:
+    requests = report["requests"]
+    services = ", ".join(plain(name) for name in report["received"]["services"]) or "no service"
+    whole = requests["total"]
+    source = "from metrics" if requests["source"] == FROM_METRICS else "from traces, no metrics yet"
+    _heading(console, f"Requests: {whole}", f"{services}; {source}, {requests['traced']} with a trace")
+    if not whole:
+        _line(console, "No inference has ended in this time. `--since all` looks at everything there is.")
+        return
+    table = _table("model", "outcome", "", "count", "share", right=2)
+    for row in requests["by_outcome"]:
+        part = row["count"] / whole
+        style = _OUTCOME_STYLES.get(row["outcome"], "yellow")
+        table.add_row(
+            plain(row["model"] or "(none)"),
+            Text(plain(row["outcome"]), style),
+            Text(bar(part, _BAR, console), style),
+            str(row["count"]),
+            share(part),
+        )
+    console.print(table)
+    if requests["source"] == FROM_METRICS and requests["traced"] > whole:
+        behind = requests["traced"] - whole
+        _line(console, f"Metrics are behind: {behind} inferences are in traces only, and in the next metrics.")
+
+
+def _latency(report: Report, console: Console) -> None:
+    models = sorted({row["model"] for row in report["latency"]})
+    for model in models:
+        _heading(console, f"Latency: {plain(model or '(no model)')}", "completed requests; consumer wait of all")
+        table = _table("", "p50", "p90", "p95", "p99", "mean", "from", right=6)
+        for row in (row for row in report["latency"] if row["model"] == model):
+            figures = [_quantile(row, name) for name in ("p50", "p90", "p95", "p99")]
+            table.add_row(_MEASURES.get(row["measure"], row["measure"]), *figures, seconds(row["mean"]), _source(row))
+        console.print(table)
+        _line(console, Text(_sources([row for row in report["latency"] if row["model"] == model]), "dim"))
+
+
+def _sources(rows: list[Latency]) -> str:
+    """Where the percentiles of a table come from, in a sentence."""
+    sources = {row["source"] for row in rows}
+    if sources == {FROM_METRICS}:
+        return "Percentiles are from histograms, interpolated within a bucket: not all requests have a trace."
+    if FROM_METRICS in sources:
+        return "Percentiles are exact where from sampled traces, interpolated within a bucket where from a histogram."
+    return "Percentiles are exact, from sampled traces."
+
+
+def _quantile(row: Latency, name: str) -> str:
+    value = row["quantiles"].get(name)
+    if value is None:
+        return "-"
+    return f"> {seconds(value)}" if name in row["beyond"] else seconds(value)
+
+
+def _source(row: Latency) -> str:
+    if row["source"] == FROM_METRICS:
+        return "histogram"
+    return f"{row['count']} traces"
+
+
+def _throughput(report: Report, console: Console) -> None:
+    rates = report["throughput"]
+    if not rates["window_s"]:
+        return
+    _heading(console, "Throughput", f"over {seconds(rates['window_s'])}, first request's start to last one's end")
+    table = _table("", "total", "rate", right=2)
+    table.add_row("output tokens", amount(rates["output_tokens"]), _rate(rates["output_tokens_per_s"], "tokens/s"))
+    table.add_row("input tokens", amount(rates["input_tokens"]), "")
+    table.add_row("document pages", amount(rates["pages"]), _rate(rates["pages_per_min"], "pages/min"))
+    if rates["cost_usd"] is not None:
+        table.add_row("cost", f"{rates['cost_usd']:.4f} USD", "")
+    console.print(table)
+
+
+def _rate(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{value:.1f} {unit}"
+
+
+def _breakdown(breakdown: Breakdown, console: Console) -> None:
+    count = breakdown["count"]
+    _heading(
+        console,
+        f"Time to first token: {plain(breakdown['model'] or '(no model)')}",
+        f"where it went, {count} completed requests",
+    )
+    table = _table("stage", "", "share", "a request", "total", right=3)
+    for part in breakdown["parts"]:
+        unattributed = part["stage"] == semconv.UNATTRIBUTED_STAGE
+        table.add_row(
+            Text(plain(part["stage"]), "dim" if unattributed else ""),
+            Text(bar(part["share"], _BAR, console), "dim" if unattributed else "cyan"),
+            share(part["share"]),
+            seconds(part["seconds"] / count) if count else "-",
+            seconds(part["seconds"]),
+        )
+    console.print(table)
+    whole = sum(part["seconds"] for part in breakdown["parts"])
+    if breakdown["adds_up"]:
+        text = f"Adds up: the parts are {whole:.3f} s, the histogram's sum is {breakdown['total_s']:.3f} s."
+    else:
+        text = (
+            f"Does not add up: the parts are {whole:.3f} s, the histogram's sum is {breakdown['total_s']:.3f} s, "
+            f"a difference of {breakdown['difference_s']:+.3f} s."
+        )
+    _line(console, Text(text, "green" if breakdown["adds_up"] else "red"))
+
+
+def _wasted(report: Report, console: Console) -> None:
+    wasted = report["wasted"]
+    if not report["requests"]["total"]:
+        return
+    note = f"{share(wasted['share'])} of all, of requests that did not complete"
+    _heading(console, f"Wasted tokens: {amount(wasted['tokens'])}", note)
+    if not wasted["by_outcome"]:
+        return
+    table = _table("outcome", "input", "output", right=2)
+    for row in wasted["by_outcome"]:
+        table.add_row(plain(row["outcome"]), amount(row["input"]), amount(row["output"]))
+    console.print(table)
+
+
+def _critical_fields(report: Report, console: Console) -> None:
+    rows = report["critical_fields"]
+    if not rows:
+        return
+    errors, checks = sum(row["errors"] for row in rows), sum(row["checks"] for row in rows)
+    _heading(console, f"Critical-field errors: {amount(errors)}", f"in {amount(checks)} checks")
+    table = _table("field", "", "errors", "checks", "share", right=3)
+    for row in rows:
+        part = row["share"]
+        table.add_row(
+            plain(row["field"]),
+            Text(bar(part or 0.0, _BAR, console), "red"),
+            amount(row["errors"]),
+            amount(row["checks"]),
+            "-" if part is None else share(part),
+        )
+    console.print(table)
+
+
+def _slowest(report: Report, console: Console) -> None:
+    if not report["slowest"]:
+        return
+    _heading(console, "Slowest requests", "* marks the first token")
+    for slow in report["slowest"]:
+        console.print()
+        for line in draw_waterfall(slow, console):
+            _line(console, line)
+
+
+def nothing_received(report: Report) -> str:
+    """What to do next when nothing was received yet."""
+    otlp = report["received"]["otlp"]
+    send = "opentelemetry-instrument python app.py"
+    if otlp is None:
+        return (
+            "The store holds nothing yet. Run `otelext view --store FILE`, and send it something: "
+            f"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 {send}"
+        )
+    return f"The viewer has received nothing yet. Send it something: OTEL_EXPORTER_OTLP_ENDPOINT={otlp} {send}"

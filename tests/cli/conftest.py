@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.viewer.conftest import view
+
+__all__ = ["view"]
