@@ -20,13 +20,13 @@ from otelext import semconv
 from otelext._version import __version__
 from otelext.capture.binding import Binding, rebind
 from otelext.capture.failure import report
-from otelext.capture.gauges import LOADED_MODELS, QUEUES
+from otelext.capture.gauges import LOADED_MODELS, QUEUES, is_size
 from otelext.capture.inference import OPEN
 from otelext.capture.measure import DECLARED_MODELS
-from otelext.emit.handle import Handler
+from otelext.emit.handle import Attached
 from otelext.emit.instruments import Instruments
 from otelext.emit.limits import ValueLimits
-from otelext.emit.worker import Worker
+from otelext.emit.process import HANDLER, WORKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,9 +41,7 @@ def _names(listed: str) -> list[str]:
     return [name for name in (part.strip() for part in listed.split(",")) if name]
 
 
-_handler: Final = Handler()
-worker: Final = Worker(_handler, _handler.after_batch)
-_handler.worker = worker
+worker: Final = WORKER
 limits: Final = ValueLimits()
 limits.declare(semconv.REQUEST_MODEL, DECLARED_MODELS)
 limits.declare(semconv.REQUEST_MODEL, _names(os.environ.get("OTELEXT_MODELS", "")))
@@ -70,7 +68,7 @@ def attach(tracer_provider: TracerProvider, meter_provider: MeterProvider) -> Bi
     # Registered anew for each new provider: what was registered last runs first, hence before the providers' own.
     atexit.unregister(_drain_at_exit)
     atexit.register(_drain_at_exit)
-    return Binding(
+    binding = Binding(
         tracer_provider,
         meter_provider,
         tracer=tracer,
@@ -79,6 +77,8 @@ def attach(tracer_provider: TracerProvider, meter_provider: MeterProvider) -> Bi
         instruments=instruments,
         is_current=is_current,
     )
+    worker.submit(Attached(binding))
+    return binding
 
 
 def _is_sdk(thing: object) -> bool:
@@ -129,7 +129,10 @@ def _queues() -> Iterable[tuple[float, dict[str, str]]]:
         except Exception:  # noqa: BLE001  # the user's callable; the other queues are still read
             report("otelext.facts.queue: the callable of a queue raised", exc_info=True)
             continue
-        yield value, {semconv.QUEUE_NAME: name}
+        if not is_size(value):
+            report("otelext.facts.queue: the callable of queue %r returned %r, which is no size", name, value)
+            continue
+        yield int(value), {semconv.QUEUE_NAME: name}
 
 
 _OBSERVED: Final[dict[str, Callable[[], Iterable[tuple[float, dict[str, str]]]]]] = {
@@ -163,7 +166,7 @@ def _after_fork_in_child() -> None:
     OPEN.clear()
     _seen_active.clear()
     worker.reset()
-    _handler.after_fork()
+    HANDLER.after_fork()
     for instruments in tuple(_instruments.values()):
         instruments.after_fork()
     rebind()

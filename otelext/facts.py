@@ -9,8 +9,10 @@ model of the current inference.
 
 from __future__ import annotations
 
+from functools import wraps
+from numbers import Real
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from opentelemetry.context import Context, get_current
 
@@ -18,7 +20,7 @@ from otelext import semconv
 from otelext.capture.binding import Binding, current_binding
 from otelext.capture.context import SPAN_KEY, enclosing
 from otelext.capture.failure import report
-from otelext.capture.gauges import LOADED_MODELS, QUEUES
+from otelext.capture.gauges import LOADED_MODELS, QUEUES, is_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from otelext.capture.inference import Inference
     from otelext.semconv import Metric
 
+_P = ParamSpec("_P")
 _MAX_QUEUES = semconv.MAX_VALUES
 
 
@@ -54,6 +57,20 @@ class Fact:
         to.record(self.metric, self.value, self.attributes, self.time_unix_nano, self.context, sampled=sampled)
 
 
+def _never_raises(produce: Callable[_P, None]) -> Callable[_P, None]:
+    """`produce`, whose failures are logged: a fact never costs the user's request."""
+
+    @wraps(produce)
+    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            produce(*args, **kwargs)
+        except Exception:  # noqa: BLE001  # whatever a foreign object does when it is looked at
+            report("otelext.facts: a fact could not be taken", exc_info=True)
+
+    return guarded
+
+
+@_never_raises
 def queue(name: str, size: int | Callable[[], int]) -> None:
     """Report how many requests wait in a queue (`vlm.queue.size`).
 
@@ -63,8 +80,8 @@ def queue(name: str, size: int | Callable[[], int]) -> None:
     """
     if not _is_text("queue", "name", name):
         return
-    if not callable(size) and (isinstance(size, bool) or not isinstance(size, int) or size < 0):
-        report("otelext.facts.queue: size is 0 or more, or a callable, not %r; it was left out", size)
+    if not callable(size) and not is_size(size):
+        report("otelext.facts.queue: size is a whole number of 0 or more, or a callable, not %r; it was left out", size)
         return
     if name not in QUEUES and len(QUEUES) >= _MAX_QUEUES:
         report("otelext.facts.queue: more than %d queues; %r was left out", _MAX_QUEUES, name)
@@ -73,6 +90,7 @@ def queue(name: str, size: int | Callable[[], int]) -> None:
     current_binding()
 
 
+@_never_raises
 def model_loaded(model: str, loaded: bool = True) -> None:  # a state, read as such
     """Report whether a model is loaded and ready (`vlm.model.loaded`).
 
@@ -89,6 +107,7 @@ def model_loaded(model: str, loaded: bool = True) -> None:  # a state, read as s
     current_binding()
 
 
+@_never_raises
 def critical_field(field: str, correct: bool) -> None:  # a result, read as such
     """Report that a critical field was compared with the truth (`vlm.critical_field.checks`, `.errors`).
 
@@ -103,6 +122,7 @@ def critical_field(field: str, correct: bool) -> None:  # a result, read as such
     _submit(semconv.CRITICAL_FIELD_ERRORS, 0 if correct else 1, attributes)
 
 
+@_never_raises
 def accuracy(value: float, *, document_type: str | None = None, model: str | None = None) -> None:
     """Report the share of a document's fields that were recognised correctly (`vlm.accuracy`).
 
@@ -114,6 +134,7 @@ def accuracy(value: float, *, document_type: str | None = None, model: str | Non
     _ratio(semconv.ACCURACY, value, document_type, model)
 
 
+@_never_raises
 def confidence(value: float, *, document_type: str | None = None, model: str | None = None) -> None:
     """Report the model's own confidence in what it recognised (`vlm.confidence`).
 
@@ -125,6 +146,7 @@ def confidence(value: float, *, document_type: str | None = None, model: str | N
     _ratio(semconv.CONFIDENCE, value, document_type, model)
 
 
+@_never_raises
 def structured_output(valid: bool, *, model: str | None = None) -> None:  # a result, read as such
     """Report whether an answer had the structure that was asked for (`vlm.structured_output`).
 
@@ -133,9 +155,12 @@ def structured_output(valid: bool, *, model: str | None = None) -> None:  # a re
         model: The model.
     """
     result = semconv.RESULT_VALID if valid else semconv.RESULT_INVALID
-    _submit(semconv.STRUCTURED_OUTPUT, 1, (*_model(model), (semconv.STRUCTURED_OUTPUT_RESULT, result)))
+    _submit(
+        semconv.STRUCTURED_OUTPUT, 1, (*_model("structured_output", model), (semconv.STRUCTURED_OUTPUT_RESULT, result))
+    )
 
 
+@_never_raises
 def cache(name: str, hit: bool) -> None:  # a result, read as such
     """Report a lookup in a cache of the service (`vlm.cache.lookups`).
 
@@ -149,6 +174,7 @@ def cache(name: str, hit: bool) -> None:  # a result, read as such
     _submit(semconv.CACHE_LOOKUPS, 1, ((semconv.CACHE_NAME, name), (semconv.CACHE_RESULT, result)))
 
 
+@_never_raises
 def cost(usd: float, *, model: str | None = None) -> None:
     """Report what was spent (`vlm.cost`).
 
@@ -165,27 +191,27 @@ def cost(usd: float, *, model: str | None = None) -> None:
     if isinstance(usd, bool) or not isinstance(usd, (int, float)) or not 0 <= usd < float("inf"):
         report("otelext: a cost is a finite number of US dollars, not %r; it was left out", usd)
         return
-    _submit(semconv.COST_TOTAL, usd, _model(model))
+    _submit(semconv.COST_TOTAL, usd, _model("cost", model))
 
 
 def _ratio(metric: Metric, value: float, document_type: str | None, model: str | None) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    # Any library's real numbers: numpy registers its own with `numbers`.
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
         report("otelext: %s is a number from 0 to 1, not %r; it was left out", metric.name, value)
         return
     inference = _inference()
     if document_type is None and inference is not None:
         document_type = inference.document_type
-    kind = () if document_type is None else ((semconv.DOCUMENT_TYPE, str(document_type)),)
-    _submit(metric, value, (*kind, *_model(model)))
+    kind: tuple[tuple[str, str], ...] = ()
+    if document_type is not None and _is_text(metric.name, "document_type", document_type):
+        kind = ((semconv.DOCUMENT_TYPE, document_type),)
+    _submit(metric, float(value), (*kind, *_model(metric.name, model)))
 
 
 def _submit(metric: Metric, value: float, attributes: tuple[tuple[str, str], ...]) -> None:
-    try:
-        binding = current_binding()
-        if binding.submit is not None:
-            binding.submit(Fact(metric, value, attributes, binding))
-    except Exception:  # noqa: BLE001  # a fact never costs the user's request
-        report("otelext could not take a fact", exc_info=True)
+    binding = current_binding()
+    if binding.submit is not None:
+        binding.submit(Fact(metric, value, attributes, binding))
 
 
 def _inference() -> Inference | None:
@@ -194,15 +220,17 @@ def _inference() -> Inference | None:
     return None if inference is None or inference.end_ns is not None else inference
 
 
-def _model(model: str | None) -> tuple[tuple[str, str], ...]:
+def _model(call: str, model: str | None) -> tuple[tuple[str, str], ...]:
     if model is None:
         inference = _inference()
         model = None if inference is None else inference.model
-    return () if model is None else ((semconv.REQUEST_MODEL, str(model)),)
+    if model is None or not _is_text(call, "model", model):
+        return ()
+    return ((semconv.REQUEST_MODEL, model),)
 
 
 def _is_text(call: str, argument: str, value: object) -> bool:
     if isinstance(value, str) and value:
         return True
-    report("otelext.facts.%s: %s is a non-empty str, not %r; it was left out", call, argument, value)
+    report("otelext.facts: %s of %s is a non-empty str, not %r; it was left out", argument, call, value)
     return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from otelext.semconv import UNATTRIBUTED_STAGE
@@ -31,10 +32,14 @@ def split(
     Returns:
         Nanoseconds by stage name, `unattributed` always among them. The values sum to `first - start`.
     """
+    # Stable: of stages that began at the same instant, the one opened first stays the earliest.
     spans = sorted(
-        (max(begin, start), first if end is None else min(end, first), name)
-        for begin, end, name in stages
-        if begin < first and (end is None or end > start)
+        (
+            (max(begin, start), first if end is None else min(end, first), name)
+            for begin, end, name in stages
+            if begin < first and (end is None or end > start)
+        ),
+        key=itemgetter(0),
     )
     parts = {UNATTRIBUTED_STAGE: 0}
     if not holds and _disjoint(spans):

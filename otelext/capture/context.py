@@ -38,6 +38,17 @@ def enclosing(context: Context) -> Scope | None:
     return context.get(SCOPE_KEY)  # type: ignore[return-value]  # nothing else is ever stored under the key
 
 
+def open_inference(context: Context) -> Inference | None:
+    """The innermost inference of `context` that has not ended."""
+    scope = enclosing(context)
+    while scope is not None:
+        owner = scope.owner
+        if owner is not None and owner.end_ns is None:
+            return owner
+        scope = enclosing((owner or scope).outer)
+    return None
+
+
 def entered(context: Context, scope: Scope, span: trace.Span | Span | None) -> Context:
     """`context` with `scope` as the innermost, and `span` as the current span unless it is None."""
     if span is None:
@@ -58,3 +69,16 @@ def leave(inner: Context, outer: Context) -> None:
         outer = scope.outer
         scope = enclosing(outer)
     attach(outer)
+
+
+def restore(scope: Scope, outer: Context) -> None:
+    """Make `outer` current again, if what is current lies within `scope`.
+
+    A suspended coroutine that is closed rather than resumed, as the garbage collector does, runs its last lines in
+    the context of whoever closed it, which must stay as it is.
+    """
+    within = enclosing(get_current())
+    while within is not None and within is not scope:
+        within = enclosing(within.outer)
+    if within is not None:
+        attach(outer)

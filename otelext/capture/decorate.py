@@ -13,7 +13,7 @@ from opentelemetry.context import attach, get_current
 
 from otelext.capture.binding import attach_early
 from otelext.capture.context import leave
-from otelext.capture.stream import Reference, Run, adopt, drive, drive_async, drive_coroutine
+from otelext.capture.stream import Awaited, Reference, Run, adopt, drive, drive_async, drive_coroutine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,9 @@ def _function(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
         finally:
             leave(run.context, outer)
         if type(result) is types.CoroutineType:
-            return drive_coroutine(result, lambda: run)
+            running = drive_coroutine(Awaited(result, run), lambda: run)
+            running.__name__, running.__qualname__ = result.__name__, result.__qualname__
+            return running
         return adopt(run, result)
 
     return measured
@@ -83,28 +85,37 @@ class _Function:
         functools.update_wrapper(cast("Callable[..., Any]", self), function)
         self._function = function
         self._begin = begin
+        plain: Any = function
+        while isinstance(plain, functools.partial):
+            plain = plain.func
+        self._plain = plain
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:  # what makes isinstance() say that it is a function
         return types.FunctionType
 
     def __getattr__(self, name: str) -> Any:
-        if name in {"_function", "_begin"}:  # not yet there
+        if name in {"_function", "_plain", "_begin"}:  # not yet there
             raise AttributeError(name)
-        return getattr(self._function, name)  # __code__, __defaults__, __globals__, ...
+        try:
+            return getattr(self._function, name)  # __code__, __defaults__, __globals__, ...
+        except AttributeError:
+            return getattr(self._plain, name)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else types.MethodType(cast("Callable[..., Any]", self), instance)
+        if instance is None or not isinstance(self._function, types.FunctionType):  # a partial or a bound method
+            return self
+        return types.MethodType(cast("Callable[..., Any]", self), instance)
 
     def __repr__(self) -> str:
         return repr(self._function)
 
     def __reduce_ex__(self, protocol: object) -> str:
-        return self._function.__qualname__
+        return str(self._plain.__qualname__)
 
     def _name(self, running: Any) -> None:
-        running.__name__ = self._function.__name__
-        running.__qualname__ = self._function.__qualname__
+        running.__name__ = self._plain.__name__
+        running.__qualname__ = self._plain.__qualname__
 
 
 class _GeneratorFunction(_Function):
@@ -132,6 +143,6 @@ class _CoroutineFunction(_Function):
         inner = self._function(*args, **kwargs)
         attach_early()
         start_ns = perf_counter_ns()
-        running = drive_coroutine(inner, lambda: self._begin(args, kwargs, start_ns))
+        running = drive_coroutine(Awaited(inner), lambda: self._begin(args, kwargs, start_ns))
         self._name(running)
         return running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -12,3 +13,8 @@ QUEUES: Final[dict[str, int | Callable[[], int]]] = {}
 
 LOADED_MODELS: Final[dict[str, bool]] = {}
 """Whether each model is loaded."""
+
+
+def is_size(value: object) -> bool:
+    """Whether `value` can be the size of a queue: any library's whole number of 0 or more."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import operator
 import sys
+import weakref
+from threading import get_ident
 from time import perf_counter_ns, time_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from opentelemetry.context import Context, get_current
 
 from otelext import semconv
 from otelext.capture import timing
 from otelext.capture.binding import Binding, current_binding
-from otelext.capture.context import enclosing, entered
+from otelext.capture.context import entered, open_inference
 from otelext.capture.failure import report
 from otelext.capture.outcome import outcome_of, type_name
 from otelext.capture.output import holds_output
@@ -22,10 +24,14 @@ from otelext.capture.stage import RunningStage, end_span, stage
 from otelext.semconv import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 
     from opentelemetry import trace
     from opentelemetry.util.types import AttributeValue
+
+_T = TypeVar("_T")
+
+_FAILED: Final = (Outcome.ERROR, Outcome.TIMEOUT)
 
 OPEN: Final[set[Inference]] = set()
 """Inferences that are running. Taking one out is what ends it: a set does that once, whoever comes first."""
@@ -44,7 +50,8 @@ class Inference:
         "_hold_depth",
         "_hold_start",
         "_hold_total",
-        "_stages_at_hold",
+        "_pushed",
+        "_stepper",
         "_task",
         "_tokens_rule",
         "admission_ns",
@@ -75,6 +82,7 @@ class Inference:
         "images",
         "input_tokens",
         "last_ns",
+        "let_go",
         "model",
         "model_version",
         "operation",
@@ -131,8 +139,8 @@ class Inference:
         self.first_chunk_tokens = 1
         self.chunks = self.counted_tokens = 0
         self.counted = tokens is not None
-        self.explicit = self.driven = self.streamed = self.runs_ahead = self.collected = False
-        self._hold_depth = self._hold_start = self._hold_total = self._consumer_ns = self._stages_at_hold = 0
+        self.explicit = self.driven = self.streamed = self.runs_ahead = self.collected = self.let_go = self._pushed = False
+        self._hold_depth = self._hold_start = self._hold_total = self._consumer_ns = self._stepper = 0
         self.consumer_at_last_ns = self.consumer_at_delivery_ns = 0
         self.holds: list[tuple[int, int]] | None = None
         self.stages: list[RunningStage] = []
@@ -172,8 +180,7 @@ class Inference:
         if request is not None and not request.admitted:
             request.admitted = True
             self.admission_ns = max(0, self.start_ns - request.entered_ns)
-        scope = enclosing(outer)
-        if scope is not None and (around := scope.owner) is not None and around.end_ns is None:
+        if (around := open_inference(outer)) is not None:
             # To the inference around it, this one is a stage named by its operation.
             self.outer_stage = RunningStage(self.operation, around, with_span=False)
         if (tracer := binding.tracer) is not None:
@@ -182,10 +189,13 @@ class Inference:
                 attributes[semconv.PROVIDER] = self.provider
             if self.model is not None:
                 attributes[semconv.REQUEST_MODEL] = self.model
-            if binding.light:
-                self.span = start_span(binding, self.span_name, outer, attributes, self.wall_ns)
-            else:
-                self.span = tracer.start_span(self.span_name, outer, attributes=attributes, start_time=self.wall_ns)
+            try:
+                if binding.light:
+                    self.span = start_span(binding, self.span_name, outer, attributes, self.wall_ns)
+                else:
+                    self.span = tracer.start_span(self.span_name, outer, attributes=attributes, start_time=self.wall_ns)
+            except Exception:  # noqa: BLE001  # a foreign tracer; metrics need no span
+                report("otelext could not start an inference's span", exc_info=True)
         self.context = entered(outer, self, self.span)
         OPEN.add(self)
 
@@ -267,7 +277,7 @@ class Inference:
             reasons = (finish_reasons,) if isinstance(finish_reasons, str) else finish_reasons
             try:
                 self.finish_reasons = tuple(str(reason) for reason in reasons)
-            except TypeError:
+            except Exception:  # noqa: BLE001  # iterating and `str` are the caller's
                 report("otelext: finish_reasons is a sequence of str, not %r; it was left out", finish_reasons)
 
     def set_document(
@@ -300,9 +310,10 @@ class Inference:
             key: Name of the attribute.
             value: What OpenTelemetry takes as an attribute's value.
         """
-        if self.end_ns is None and (span := self.span) is not None and span.is_recording():
+        if self.end_ns is None and (span := self.span) is not None:
             try:
-                span.set_attribute(key, value)
+                if span.is_recording():
+                    span.set_attribute(key, value)
             except Exception:  # noqa: BLE001  # a foreign provider's span may raise
                 report("otelext could not set an attribute", exc_info=True)
 
@@ -361,20 +372,32 @@ class Inference:
         count = _count("n", n, None)
         if not count:
             return
+        self.counted = True
         if not self.explicit:
-            self.explicit = self.counted = True
+            self.explicit = True
             self.counted_tokens = 0
+            self.first_chunk_tokens = 1
         if self._hold_start:
             self.runs_ahead = True
+        if self._stepper and self._stepper != get_ident():
+            self._pushed = True
         if self.first_ns is None:
             self.first_ns = now
         self.last_ns = now
         self.consumer_at_last_ns = self._consumer_ns
         self.counted_tokens += count
 
+    @overload
+    def stream(
+        self, iterable: AsyncIterable[_T], tokens: Callable[[_T], int] | None = None
+    ) -> AsyncIterator[_T]: ...
+
+    @overload
+    def stream(self, iterable: Iterable[_T], tokens: Callable[[_T], int] | None = None) -> Iterator[_T]: ...
+
     def stream(
         self, iterable: Iterable[Any] | AsyncIterable[Any], tokens: Callable[[Any], int] | None = None
-    ) -> Any:  # an iterator or async iterator, as what came in; see the overloads in the stub
+    ) -> Iterator[Any] | AsyncIterator[Any]:
         """Measure an iterator that the function does not yield itself.
 
         Args:
@@ -431,11 +454,14 @@ class Inference:
     def remember_task(self) -> None:
         """Keep the asyncio task that runs this inference, for what is said of it at exit."""
         asyncio = sys.modules.get("asyncio")
-        if asyncio is not None:
+        if asyncio is not None and self.end_ns is None:
             try:
-                self._task = asyncio.current_task()
+                task = asyncio.current_task()
             except RuntimeError:  # another event loop's library runs it
-                self._task = None
+                return
+            if task is not None:
+                # Weak, or a task that nobody else keeps could never be collected, since an open inference is kept.
+                self._task = weakref.ref(task)
 
     def hand_over(self, chunk: object) -> None:
         """A chunk goes to the consumer of the whole inference."""
@@ -449,10 +475,11 @@ class Inference:
         else:
             self._arrived(chunk, now, self._tokens_rule)
         self._hold_start = now
-        self._stages_at_hold = len(self.stages)
 
     def resume(self) -> None:
         """The consumer of the whole inference asks for more."""
+        if self.explicit:
+            self._stepper = get_ident()
         self._release(perf_counter_ns())
 
     def hand_over_part(self, chunk: object, tokens: Callable[[Any], int] | None) -> None:
@@ -463,7 +490,9 @@ class Inference:
         if not self.explicit:
             self.explicit = True
             self.chunks = self.counted_tokens = 0
+            self.first_chunk_tokens = 1
         self.streamed = True
+        self.let_go = False
         rule = tokens or self._tokens_rule
         if rule is not None:
             self.counted = True
@@ -472,7 +501,6 @@ class Inference:
             self._hold_depth += 1
             if self._hold_depth == 1:
                 self._hold_start = now
-                self._stages_at_hold = len(self.stages)
 
     def resume_part(self) -> None:
         """The function's own code asks `stream()` for more, or ends it."""
@@ -480,6 +508,15 @@ class Inference:
             self._hold_depth -= 1
             if self._hold_depth == 0:
                 self._release(perf_counter_ns())
+
+    def let_go_part(self) -> None:
+        """The function's own code drops `stream()` while it holds a chunk: by `break`, or by an exception.
+
+        Which one is not known here, so a cancellation that follows counts as one while it held the chunk, unless
+        the function went on by a stage or another stream.
+        """
+        self.let_go = self._hold_depth > 0
+        self.resume_part()
 
     def _arrived(self, chunk: object, now: int, rule: Callable[[Any], int] | None) -> None:
         if rule is None:
@@ -509,7 +546,7 @@ class Inference:
         first = self.first_ns
         if first is None or start < first:
             # Only a hold that a stage reaches into changes the breakdown, so that role chunks keep nothing.
-            if len(self.stages) != self._stages_at_hold or any(s.end_ns is None for s in self.stages):
+            if any(s.end_ns is None or s.end_ns > start for s in self.stages):
                 holds = self.holds
                 if holds is None:
                     self.holds = [(start, now)]
@@ -524,10 +561,24 @@ class Inference:
 
     def held_until(self, now: int) -> int:
         """Nanoseconds up to `now` in which the consumer held a chunk and the producer stood still for it."""
-        if self.runs_ahead:
+        if not self.stands_still:
             return 0
         start = self._hold_start
         return self._hold_total + (now - start if start and now > start else 0)
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether the producer stands still while the consumer holds a chunk, as a generator does.
+
+        It does not where a token came while a chunk was held. An engine that pushes from a thread of its own is
+        taken to go on too: with a quick client the holds are so short, and so soon after a token, that none ever
+        falls into one. Where holds make up more than a quarter of the time and still none did, it evidently waits.
+        """
+        if self.runs_ahead:
+            return False
+        if not self._pushed or self.first_ns is None or self.last_ns is None:
+            return True
+        return self.consumer_at_last_ns * 4 > self.last_ns - self.first_ns
 
     @property
     def held_since(self) -> int:
@@ -548,14 +599,20 @@ class Inference:
         """
         request = self.request
         outcome = outcome_of(
-            exc, disconnected=request is not None and request.disconnected, holding=holding or self._hold_start != 0
+            exc,
+            disconnected=request is not None and request.disconnected,
+            holding=holding or self.let_go or self._hold_start != 0,
         )
-        now = (self._hold_start if collected else 0) or perf_counter_ns()
+        if collected and self._hold_start:
+            # Not before what an engine that ran ahead of its consumer brought meanwhile.
+            now = max(self._hold_start, self.first_ns or 0, self.last_ns or 0)
+        else:
+            now = perf_counter_ns()
         self._end(now, outcome, exc if outcome in (Outcome.TIMEOUT, Outcome.ERROR) else None)
 
     def end_at_exit(self) -> None:
         """End because the process exits."""
-        task = self._task
+        task = None if self._task is None else self._task()
         cancelled = task is not None and (
             task.cancelled() or bool(getattr(task, "cancelling", int)()) or getattr(task, "_must_cancel", False)
         )
@@ -572,14 +629,16 @@ class Inference:
         try:
             if self._hold_start:
                 self._release(max(now, self._hold_start))
+            self.settled = self.outcome_given or outcome
+            if self.settled not in _FAILED:
+                exc = None
             if exc is not None:
                 self.error_type = type_name(exc)
-            self.settled = self.outcome_given or outcome
             self.end_ns = now
             self._task = None
             if (outer := self.outer_stage) is not None:
                 outer.fail(exc) if exc is not None else outer.succeed()
-            if (span := self.span) is not None and span.is_recording():
+            if (span := self.span) is not None:
                 self._end_span(span, exc)
             submit = self.binding.submit
             if submit is not None:
@@ -588,13 +647,21 @@ class Inference:
             report("otelext could not end an inference", exc_info=True)
 
     def _end_span(self, span: trace.Span | Span, exc: BaseException | None) -> None:
-        if self.span_name != self.first_name:
-            span.update_name(self.span_name)
-        if type(span) is not Span:
-            span.set_attributes(timing.span_attributes(self))
-            if self.first_ns is not None:
-                span.add_event(semconv.FIRST_TOKEN_EVENT, timestamp=self.wall(self.first_ns))
-        end_span(span, self.wall(self.end_ns or self.start_ns), exc)
+        try:
+            if type(span) is Span:
+                span.sealed = exc is not None or span.end_time is not None
+            if not span.is_recording():
+                return
+            if self.span_name != self.first_name:
+                span.update_name(self.span_name)
+            if exc is not None or type(span) is not Span:
+                # A light span's are set by the worker, but for an error, whose event and attribute come after these.
+                span.set_attributes(timing.span_attributes(self))
+                if self.first_ns is not None:
+                    span.add_event(semconv.FIRST_TOKEN_EVENT, timestamp=self.wall(self.first_ns))
+            end_span(span, self.wall(self.end_ns or self.start_ns), exc)
+        except Exception:  # noqa: BLE001  # a foreign span; metrics need none
+            report("otelext could not end an inference's span", exc_info=True)
 
     def wall(self, moment_ns: int) -> int:
         """Unix time in nanoseconds of a moment on the inference's clock."""
@@ -606,7 +673,7 @@ def _count(name: str, value: object, before: int | None) -> int | None:
         return before
     try:
         count = operator.index(value)  # type: ignore[arg-type]  # what is no integer raises TypeError
-    except TypeError:
+    except Exception:  # noqa: BLE001  # an object's own `__index__` may raise anything
         count = -1
     if count < 0 or isinstance(value, bool):
         report("otelext: %s is a count of 0 or more, not %r; it was left out", name, value)

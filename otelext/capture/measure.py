@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from opentelemetry.context import attach, get_current
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import NoOpTracerProvider
 
 from otelext.capture.binding import Binding
-from otelext.capture.context import SCOPE_KEY, enclosing, leave
+from otelext.capture.context import SCOPE_KEY, leave, open_inference
 from otelext.capture.decorate import decorate
 from otelext.capture.failure import report
 from otelext.capture.inference import Inference
@@ -33,11 +34,7 @@ def current_inference() -> Inference:
         The innermost open inference. Outside of any, one that takes every call and keeps nothing, so that code
         which is also called without an inference needs no test.
     """
-    scope = enclosing(get_current())
-    if scope is None:
-        return _INERT
-    inference = scope.owner
-    return _INERT if inference is None or inference.end_ns is not None else inference
+    return open_inference(get_current()) or _INERT
 
 
 class inference:  # noqa: N801  # used as a decorator and in `with`, as `contextlib.suppress` is
@@ -56,8 +53,9 @@ class inference:  # noqa: N801  # used as a decorator and in `with`, as `context
             is one token until the engine reports usage.
 
     Raises:
-        TypeError: If an argument is of the wrong type; at decoration, or when the context manager is made.
-        ValueError: If a name is empty.
+        TypeError: At decoration, if an argument is of the wrong type. As a context manager it never raises: a bad
+            argument is logged and nothing is measured.
+        ValueError: At decoration, if a name is empty.
     """
 
     def __init__(
@@ -153,11 +151,11 @@ class inference:  # noqa: N801  # used as a decorator and in `with`, as `context
     def _pop(self) -> Inference | None:
         running = self._running
         if len(running) > 1:
-            # One object entered several times, perhaps by several tasks: leave the one that runs here.
+            # One object entered several times, perhaps by several threads or tasks: leave the one that runs here.
             scope: Any = get_current().get(SCOPE_KEY)
-            for index in range(len(running) - 1, -1, -1):
-                if running[index] is scope:
-                    return running.pop(index)
+            with suppress(ValueError):
+                running.remove(scope)
+                return cast("Inference", scope)
         return running.pop() if running else None
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from otelext.capture.failure import report
+
 
 def holds_output(chunk: object) -> bool:
     """Whether a streamed chunk carries text, reasoning or tool-call arguments.
@@ -22,6 +24,14 @@ def holds_output(chunk: object) -> bool:
         return bool(chunk)
     if chunk is None:
         return False
+    try:
+        return _looked_into(chunk)
+    except Exception:  # noqa: BLE001  # a chunk's own attributes may raise; the stream goes on
+        report("otelext could not look into a chunk, which counts as output", exc_info=True)
+        return True
+
+
+def _looked_into(chunk: object) -> bool:
     if isinstance(chunk, (str, bytes, bytearray, memoryview)):
         return len(chunk) > 0
     choices = _get(chunk, "choices")

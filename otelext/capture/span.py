@@ -54,6 +54,7 @@ class Span:
         dropped_events: Events beyond the limit.
         dropped_links: Links beyond the limit.
         status: The status set last.
+        sealed: Whether the worker adds nothing more: all is there, or came after the user had ended the span.
     """
 
     __slots__ = (
@@ -70,6 +71,7 @@ class Span:
         "limits",
         "links",
         "name",
+        "sealed",
         "span_id",
         "start_time",
         "status",
@@ -102,6 +104,7 @@ class Span:
         self.events: list[tuple[str, BoundedAttributes | None, int]] | None = None
         self.links: list[trace.Link] | None = None
         self.dropped_events = self.dropped_links = 0
+        self.sealed = False
         self.status = _UNSET
         self._context: SpanContext | None = None
 
@@ -120,9 +123,14 @@ class Span:
         return None if parent is None else parent.get_span_context()
 
     @property
+    def parent_span(self) -> trace.Span | Span | None:
+        """The span that was current at the start, None for a root."""
+        return self._parent_context
+
+    @property
     def attributes(self) -> Mapping[str, Any]:
         """Attributes set so far."""
-        return MappingProxyType(dict(self.initial if self.given is None else self.given))
+        return MappingProxyType(self.all_attributes())
 
     @property
     def kind(self) -> SpanKind:
@@ -221,17 +229,17 @@ class Span:
         """Set the status; OK is final and UNSET is ignored."""
         if self._refused("set_status"):
             return
-        if isinstance(status, Status):
-            if description is not None:
-                _logger.warning(
-                    "Description %s ignored. Use either `Status` or `(StatusCode, Description)`", description
-                )
-            new = status
-        else:
-            new = Status(status, description)
-        if self.status.status_code is StatusCode.OK or new.status_code is StatusCode.UNSET:
+        if not isinstance(status, (Status, StatusCode)):
             return
-        self.status = new
+        code = status.status_code if isinstance(status, Status) else status
+        if self.status.status_code is StatusCode.OK or code is StatusCode.UNSET:
+            return
+        if isinstance(status, StatusCode):
+            self.status = Status(status, description)
+            return
+        if description is not None:
+            _logger.warning("Description %s ignored. Use either `Status` or `(StatusCode, Description)`", description)
+        self.status = status
 
     def record_exception(
         self,
@@ -313,7 +321,7 @@ def start_span(
                 trace_state=result.trace_state,
             )
         )
-    return Span(
+    span = Span(
         name,
         trace_id,
         ids.generate_span_id(),
@@ -324,3 +332,6 @@ def start_span(
         tracer._span_limits,  # noqa: SLF001  # the SDK offers no public way to ask
         result.attributes,
     )
+    if result.attributes != attributes:
+        span.all_attributes()  # what a sampler adds may need the cleaning that ours do not
+    return span

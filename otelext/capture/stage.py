@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from time import perf_counter_ns, time_ns
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import NonRecordingSpan, StatusCode
 
 from otelext import semconv
 from otelext.capture.binding import Binding, current_binding
-from otelext.capture.context import SCOPE_KEY, SPAN_KEY, enclosing, entered, leave
+from otelext.capture.context import SCOPE_KEY, SPAN_KEY, enclosing, entered, leave, open_inference
 from otelext.capture.failure import report
 from otelext.capture.outcome import places, type_name
 from otelext.capture.span import Span, start_span
@@ -32,10 +33,10 @@ _valid_names = set(semconv.KNOWN_STAGES)
 
 def name_error(name: object) -> str | None:
     """Why `name` can't be a stage's name, or None."""
-    if name in _valid_names:
-        return None
     if not isinstance(name, str):
         return f"a stage's name is a str, not {name!r}"
+    if name in _valid_names:
+        return None
     if not _PATTERN.fullmatch(name) or name == semconv.UNATTRIBUTED_STAGE:
         return (
             f"{name!r} can't be a stage's name: use a lower-case letter followed by up to 63 of a-z, 0-9, '_', '.', '-'"
@@ -87,10 +88,13 @@ class RunningStage:
         self.collected = False
         self.outer = outer = get_current()
         scope = enclosing(outer)
-        if inference is None and scope is not None:
+        if inference is not None:
+            if inference.end_ns is not None:
+                inference = None
+        elif scope is not None:
             inference = scope.owner
-        if inference is not None and inference.end_ns is not None:
-            inference = None
+            if inference is None or inference.end_ns is not None:
+                inference = open_inference(outer)
         self.inference = inference
         self.top_level = True
         parent_context = outer
@@ -108,7 +112,13 @@ class RunningStage:
             else:
                 self.top_level = scope is inference or scope.end_ns is not None
             inference.stages.append(self)
-        self.span = self._start_span(parent_context) if with_span else None
+            inference.let_go = False
+        self.span: trace.Span | Span | None = None
+        if with_span:
+            try:
+                self.span = self._start_span(parent_context)
+            except Exception:  # noqa: BLE001  # a foreign tracer; the stage's duration is measured all the same
+                report("otelext could not start a stage's span", exc_info=True)
         self.context = entered(parent_context, self, self.span)
 
     @property
@@ -156,11 +166,15 @@ class RunningStage:
             return
         inference = self.inference
         if inference is not None:
-            self.held_ns = inference.held_until(now) - self._held_before
+            # Less than before where an engine turned out to run ahead of its consumer: then nothing stood still.
+            self.held_ns = max(0, inference.held_until(now) - self._held_before)
         self.end_ns = now
         try:
             if self.span is not None:
                 end_span(self.span, self.wall(now), exc)
+        except Exception:  # noqa: BLE001  # a foreign span
+            report("otelext could not end a stage's span", exc_info=True)
+        try:
             submit = self.binding.submit
             if submit is not None and (inference is None or inference.end_ns is not None):
                 submit(self)
@@ -207,11 +221,16 @@ class stage:  # noqa: N801  # used as a decorator and in `with`, as `contextlib.
     Raises:
         ValueError: At decoration, if `name` is not a stage's name. As a context manager it never raises: a bad
             name is logged and the stage counts as `other`.
+        TypeError: At decoration, if `inference` is none.
     """
 
     def __init__(self, name: str, *, inference: Inference | None = None) -> None:
         self._error = name_error(name)
         self._name = name if self._error is None else semconv.OTHER
+        self._inference_error: str | None = None
+        if inference is not None and not hasattr(inference, "stages"):
+            self._inference_error = f"inference is an otelext.Inference or None, not {inference!r}"
+            inference = None
         self._inference = inference
         self._running: list[RunningStage | None] = []
 
@@ -221,12 +240,16 @@ class stage:  # noqa: N801  # used as a decorator and in `with`, as `contextlib.
 
         if self._error is not None:
             raise ValueError(self._error)
+        if self._inference_error is not None:
+            raise TypeError(self._inference_error)
         return decorate(function, self._begin)
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any], start_ns: int | None) -> RunningStage | None:  # noqa: ARG002
         try:
             if self._error is not None:
                 report("otelext: %s", self._error)
+            if self._inference_error is not None:
+                report("otelext: %s", self._inference_error)
             return RunningStage(self._name, self._inference)
         except Exception:  # noqa: BLE001  # the user's code runs without the stage
             report("otelext could not start a stage", exc_info=True)
@@ -256,14 +279,20 @@ class stage:  # noqa: N801  # used as a decorator and in `with`, as `contextlib.
     ) -> None:
         self.__exit__(kind, exc, tb)
 
+    def __del__(self) -> None:
+        # Entered by hand and never left, or in a frame that was dropped: ends with the object that could have ended it.
+        for running in self.__dict__.get("_running", ()):
+            if running is not None:
+                running.fail(GeneratorExit())
+
     def _pop(self) -> RunningStage | None:
         running = self._running
         if len(running) > 1:
-            # One object entered several times, perhaps by several tasks: leave the one that runs here.
+            # One object entered several times, perhaps by several threads or tasks: leave the one that runs here.
             scope: Any = get_current().get(SCOPE_KEY)
-            for index in range(len(running) - 1, -1, -1):
-                if running[index] is scope:
-                    return running.pop(index)
+            with suppress(ValueError):
+                running.remove(scope)
+                return cast("RunningStage", scope)
         return running.pop() if running else None
 
 

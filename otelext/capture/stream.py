@@ -6,17 +6,28 @@ nothing is left behind across a `yield`, whichever task or thread takes the next
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+import io
+import sys
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.context import Context, attach, get_current
 
+from otelext.capture.context import restore
 from otelext.capture.failure import report
 from otelext.capture.inference import Inference
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
 
@@ -24,6 +35,12 @@ class Run(Protocol):
     """What is being measured: an inference or a stage, from its start to its end."""
 
     context: Context
+    outer: Context
+    end_ns: int | None
+
+    @property
+    def owner(self) -> Inference | None:
+        """The inference that this is, or belongs to."""
 
     def hand_over(self, chunk: object) -> None:
         """A chunk goes to the consumer."""
@@ -39,21 +56,55 @@ class Run(Protocol):
 
 
 class Reference:
-    """A weak reference to a running generator that is put in once the generator exists.
+    """What a running generator's frame holds: a weak reference to the generator, and the end of its run if all else fails.
 
     CPython clears weak references to an object before it finalises it: a `GeneratorExit` that comes when the
-    reference is dead comes from the garbage collector, any other from `close()`.
+    reference is dead comes from the garbage collector, any other from `close()`. A frame that is dropped without any
+    exception, as that of an async generator is once its event loop has closed, takes this object with it.
     """
 
-    __slots__ = ("generator",)
+    __slots__ = ("generator", "run")
 
     def __init__(self) -> None:
         self.generator: weakref.ref[Any] | None = None
+        self.run: Run | None = None
 
     @property
     def dead(self) -> bool:
         """Whether the generator is being finalised."""
         return self.generator is not None and self.generator() is None
+
+    def __del__(self) -> None:
+        run = self.run
+        if run is not None and run.end_ns is None:
+            run.fail(GeneratorExit(), holding=True, collected=True)
+
+
+class Awaited:
+    """The inner coroutine of a call, and what measures it, until the call is awaited for the first time.
+
+    A call that never is, or that is cancelled before its first step, drops this object: then the inner coroutine is
+    closed, since Python's "never awaited" is already said of the decorated one, and a started run is abandoned.
+    """
+
+    __slots__ = ("inner", "run")
+
+    def __init__(self, inner: Coroutine[Any, Any, Any], run: Run | None = None) -> None:
+        self.inner: Coroutine[Any, Any, Any] | None = inner
+        self.run = run
+
+    def take(self) -> Coroutine[Any, Any, Any]:
+        """The inner coroutine, for its first step."""
+        inner = self.inner
+        assert inner is not None  # a coroutine starts once
+        self.inner = self.run = None
+        return inner
+
+    def __del__(self) -> None:
+        if self.inner is not None and isinstance(self.inner, Coroutine):
+            self.inner.close()
+        if self.run is not None:
+            self.run.fail(GeneratorExit(), holding=True, collected=True)
 
 
 def drive(
@@ -63,6 +114,7 @@ def drive(
     run = begin()
     if run is None:
         return (yield from inner)
+    reference.run = run
     mark_driven(run)
     context = run.context
     sent: Any = None
@@ -100,36 +152,65 @@ async def drive_async(
     run = begin()
     if run is None:
         run = Unmeasured()
+    reference.run = run
     mark_driven(run)
     if isinstance(run, Inference):
         run.remember_task()
     context = run.context
-    sent: Any = None
+    step = _first_step(inner)
     thrown: BaseException | None = None
     while True:
-        holding = thrown is not None
         outer = get_current()
         attach(context)
         try:
-            chunk = await (inner.asend(sent) if thrown is None else inner.athrow(thrown))
+            chunk = await step
         except StopAsyncIteration:
+            attach(outer)
             _finish(run, thrown, reference)
             return
         except BaseException as exc:
-            run.fail(exc, holding=holding and exc is thrown, collected=holding and reference.dead)
-            raise
-        finally:
-            context = get_current()
-            attach(outer)
+            if isinstance(exc, GeneratorExit) and exc is not thrown:
+                restore(run, outer)
+            else:
+                attach(outer)
+            held = thrown is not None
+            run.fail(exc, holding=held and exc is thrown, collected=held and reference.dead)
             thrown = None
+            raise
+        context = get_current()
+        attach(outer)
+        thrown = None
         run.hand_over(chunk)
         try:
             sent = yield chunk
         except BaseException as exc:  # noqa: BLE001  # whatever the consumer throws is the inner generator's to handle
             thrown = exc
+            step = inner.athrow(exc)
             if isinstance(exc, GeneratorExit):
                 continue
+        else:
+            step = inner.asend(sent)
         run.resume()
+
+
+def _first_step(inner: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
+    """The first step of an inner async generator, of which the event loop does not learn.
+
+    A loop closes the async generators that it knows in tasks of their own: all at once when it shuts down, and those
+    that were collected as garbage. Knowing the inner one too, it would close it while the decorated one does.
+    """
+    firstiter, finalizer = sys.get_asyncgen_hooks()
+    if firstiter is None and finalizer is None:
+        return inner.asend(None)
+    sys.set_asyncgen_hooks(None, _left_to_the_outer)
+    try:
+        return inner.asend(None)
+    finally:
+        sys.set_asyncgen_hooks(firstiter, finalizer)
+
+
+def _left_to_the_outer(inner: AsyncGenerator[Any, Any]) -> None:
+    """Finalise an inner async generator: the decorated one, collected with it, closes it."""
 
 
 def _finish(run: Run, thrown: BaseException | None, reference: Reference) -> None:
@@ -144,7 +225,13 @@ class Unmeasured:
     """Stands for an inference or stage that could not be started."""
 
     def __init__(self) -> None:
-        self.context = get_current()
+        self.context = self.outer = get_current()
+        self.end_ns: int | None = None
+
+    @property
+    def owner(self) -> Inference | None:
+        """None."""
+        return None
 
     def hand_over(self, chunk: object) -> None:
         """Nothing is measured."""
@@ -165,9 +252,10 @@ def mark_driven(run: Run) -> None:
         run.driven = True
 
 
-async def drive_coroutine(inner: Coroutine[Any, Any, Any], begin: Callable[[], Run | None]) -> Any:
-    """Await `inner`, measured; an iterator or a streamed response that it returns goes on being measured."""
+async def drive_coroutine(call: Awaited, begin: Callable[[], Run | None]) -> Any:
+    """Await a call, measured; an iterator or a streamed response that it returns goes on being measured."""
     run = begin()
+    inner = call.take()
     if run is None:
         return await inner
     if isinstance(run, Inference):
@@ -178,9 +266,12 @@ async def drive_coroutine(inner: Coroutine[Any, Any, Any], begin: Callable[[], R
         result = await inner
     except BaseException as exc:
         run.fail(exc)
+        if isinstance(exc, GeneratorExit):
+            restore(run, outer)
+        else:
+            attach(outer)
         raise
-    finally:
-        attach(outer)
+    attach(outer)
     return adopt(run, result)
 
 
@@ -192,7 +283,9 @@ def adopt(run: Run, result: Any) -> Any:  # whatever the user's function returne
     """
     try:
         if isinstance(result, PartIterator | PartAsyncIterator) and result.inference is run:
-            result.ends_inference = True
+            run = Counted(run)
+        if isinstance(result, io.IOBase):  # an open file iterates, but it is read, passed on and closed
+            run.succeed()
             return result
         if isinstance(result, Iterator):
             return (MeasuredGenerator if isinstance(result, Generator) else MeasuredIterator)(run, result)
@@ -200,6 +293,8 @@ def adopt(run: Run, result: Any) -> Any:  # whatever the user's function returne
             kind = MeasuredAsyncGenerator if isinstance(result, AsyncGenerator) else MeasuredAsyncIterator
             return kind(run, result)
         body = getattr(result, "body_iterator", None)
+        if isinstance(body, AsyncIterable) and not isinstance(body, AsyncIterator):
+            body = aiter(body)
         if isinstance(body, (Iterator, AsyncIterator)):
             result.body_iterator = adopt(run, body)
             return result
@@ -209,8 +304,41 @@ def adopt(run: Run, result: Any) -> Any:  # whatever the user's function returne
     return result
 
 
+class Counted:
+    """An inference whose function returned its own `stream()`, which counts the chunks already."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.context = run.context
+        self.outer = run.outer
+
+    @property
+    def end_ns(self) -> int | None:
+        """As of the inference."""
+        return self._run.end_ns
+
+    @property
+    def owner(self) -> Inference | None:
+        """The inference."""
+        return self._run.owner
+
+    def hand_over(self, chunk: object) -> None:
+        """Counted by `stream()`."""
+
+    def resume(self) -> None:
+        """Known to `stream()`."""
+
+    def succeed(self) -> None:
+        """End normally."""
+        self._run.succeed()
+
+    def fail(self, exc: BaseException, *, holding: bool = False, collected: bool = False) -> None:
+        """End by what was raised."""
+        self._run.fail(exc, holding=holding, collected=collected)
+
+
 class _Measured:
-    """What a function returned, as itself but measured. Attributes are those of the source."""
+    """What a function returned, as itself but measured. Attributes are those of the source, and so is its type."""
 
     def __init__(self, run: Run, source: Any) -> None:  # any iterator
         mark_driven(run)
@@ -219,6 +347,10 @@ class _Measured:
         self._context = run.context
         self._held = False
         self._ended = False
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]  # what makes isinstance() take it for its source
+        return type(self.__dict__.get("_source", self))
 
     def __getattr__(self, name: str) -> Any:  # the source's attribute
         if name.startswith("__"):
@@ -238,7 +370,10 @@ class _Measured:
         attach(self._context)
         return outer
 
-    def _after(self, outer: Context) -> None:
+    def _after(self, outer: Context, *, foreign: bool = False) -> None:
+        if foreign:
+            restore(self._run, outer)
+            return
         self._context = get_current()
         attach(outer)
 
@@ -259,6 +394,10 @@ class _Measured:
             self._run.fail(exc, holding=holding)
 
 
+def _is_thrown(exc: BaseException, args: tuple[Any, ...]) -> bool:
+    return bool(args) and exc is args[0]
+
+
 class MeasuredIterator(_Measured, Iterator[Any]):
     """A returned iterator."""
 
@@ -266,6 +405,7 @@ class MeasuredIterator(_Measured, Iterator[Any]):
         return self._step(self._source.__next__)
 
     def _step(self, call: Callable[..., Any], *args: Any) -> Any:
+        held = self._held
         outer = self._before()
         try:
             chunk = call(*args)
@@ -273,30 +413,26 @@ class MeasuredIterator(_Measured, Iterator[Any]):
             self._succeed()
             raise
         except BaseException as exc:
-            self._fail(exc)
+            self._fail(exc, holding=held and _is_thrown(exc, args))
             raise
         finally:
             self._after(outer)
         return self._hand_over(chunk)
 
-    def close(self) -> None:
+    def close(self) -> Any:  # from Python 3.13 on a generator's `close` returns its value
         """Close the source, if it can be closed, and end the measurement."""
-        outer = self._enter_close()
+        outer = get_current()
+        attach(self._context)
         try:
             close = getattr(self._source, "close", None)
-            if close is not None:
-                close()
+            value = None if close is None else close()
         except BaseException as exc:
             self._fail(exc)
             raise
         finally:
             self._after(outer)
         self._fail(GeneratorExit(), holding=True)
-
-    def _enter_close(self) -> Context:
-        outer = get_current()
-        attach(self._context)
-        return outer
+        return value
 
     def __enter__(self) -> Any:
         self._source.__enter__()
@@ -330,17 +466,20 @@ class MeasuredAsyncIterator(_Measured, AsyncIterator[Any]):
         return await self._step(self._source.__anext__)
 
     async def _step(self, call: Callable[..., Any], *args: Any) -> Any:
+        held = self._held
         outer = self._before()
         try:
             chunk = await call(*args)
         except StopAsyncIteration:
+            self._after(outer)
             self._succeed()
             raise
         except BaseException as exc:
-            self._fail(exc)
+            thrown = _is_thrown(exc, args)
+            self._after(outer, foreign=isinstance(exc, GeneratorExit) and not thrown)
+            self._fail(exc, holding=held and thrown)
             raise
-        finally:
-            self._after(outer)
+        self._after(outer)
         return self._hand_over(chunk)
 
     async def aclose(self) -> None:
@@ -352,10 +491,10 @@ class MeasuredAsyncIterator(_Measured, AsyncIterator[Any]):
             if close is not None:
                 await close()
         except BaseException as exc:
+            self._after(outer, foreign=isinstance(exc, GeneratorExit))
             self._fail(exc)
             raise
-        finally:
-            self._after(outer)
+        self._after(outer)
         self._fail(GeneratorExit(), holding=True)
 
     async def __aenter__(self) -> Any:
@@ -388,12 +527,10 @@ class _Part:
 
     Attributes:
         inference: The inference that the chunks belong to.
-        ends_inference: Set where the decorated function returned this very iterator: its end is the inference's.
     """
 
     def __init__(self, inference: Inference, source: Any, tokens: Callable[[Any], int] | None) -> None:
         self.inference = inference
-        self.ends_inference = False
         self._source = source
         self._tokens = tokens
         self._held = False
@@ -410,20 +547,15 @@ class _Part:
             self._held = True
         return chunk
 
-    def _end(self, exc: BaseException | None, *, holding: bool = False, collected: bool = False) -> None:
-        if self._ended:
-            return
-        self._ended = True
-        if not self.ends_inference:
+    def _end(self) -> None:
+        if not self._ended:
+            self._ended = True
             self._before()
-        elif exc is None:
-            self.inference.succeed()
-        else:
-            self.inference.fail(exc, holding=holding, collected=collected)
 
     def __del__(self) -> None:
-        if "_ended" in self.__dict__:
-            self._end(GeneratorExit(), holding=True, collected=True)
+        if self.__dict__.get("_held"):
+            self._held = False
+            self.inference.let_go_part()
 
 
 class PartIterator(_Part, Iterator[Any]):
@@ -433,11 +565,8 @@ class PartIterator(_Part, Iterator[Any]):
         self._before()
         try:
             chunk = self._source.__next__()
-        except StopIteration:
-            self._end(None)
-            raise
-        except BaseException as exc:
-            self._end(exc)
+        except BaseException:
+            self._end()
             raise
         return self._hand_over(chunk)
 
@@ -448,7 +577,7 @@ class PartIterator(_Part, Iterator[Any]):
             if close is not None:
                 close()
         finally:
-            self._end(GeneratorExit(), holding=True)
+            self._end()
 
 
 class PartAsyncIterator(_Part, AsyncIterator[Any]):
@@ -458,11 +587,8 @@ class PartAsyncIterator(_Part, AsyncIterator[Any]):
         self._before()
         try:
             chunk = await self._source.__anext__()
-        except StopAsyncIteration:
-            self._end(None)
-            raise
-        except BaseException as exc:
-            self._end(exc)
+        except BaseException:
+            self._end()
             raise
         return self._hand_over(chunk)
 
@@ -473,13 +599,17 @@ class PartAsyncIterator(_Part, AsyncIterator[Any]):
             if close is not None:
                 await close()
         finally:
-            self._end(GeneratorExit(), holding=True)
+            self._end()
 
 
 def stream_of(
     inference: Inference, iterable: Iterable[Any] | AsyncIterable[Any], tokens: Callable[[Any], int] | None
 ) -> Iterator[Any] | AsyncIterator[Any]:
     """The measured iterator behind `Inference.stream`."""
-    if isinstance(iterable, AsyncIterable):
-        return PartAsyncIterator(inference, aiter(iterable), tokens)
-    return PartIterator(inference, iter(iterable), tokens)
+    try:
+        if isinstance(iterable, AsyncIterable):
+            return PartAsyncIterator(inference, aiter(iterable), tokens)
+        return PartIterator(inference, iter(iterable), tokens)
+    except TypeError:
+        report("otelext: stream() takes an iterable or an async iterable, not %r; it goes unmeasured", iterable)
+        return iterable  # type: ignore[return-value]  # it fails where the caller iterates it

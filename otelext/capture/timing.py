@@ -35,8 +35,7 @@ def token_count_source(inference: Inference) -> str | None:
 def tpot(inference: Inference) -> float | None:
     """(L − F − consumer time between) ÷ (output tokens − tokens of the first chunk), in seconds.
 
-    Where an engine's callback brought tokens while the consumer held a chunk, the engine runs ahead of
-    its consumer, and no consumer time is taken off.
+    No consumer time is taken off where the engine goes on while its consumer holds a chunk (`stands_still`).
     """
     first, last = inference.first_ns, inference.last_ns
     tokens = output_tokens(inference)
@@ -45,7 +44,7 @@ def tpot(inference: Inference) -> float | None:
     divisor = tokens - inference.first_chunk_tokens
     if divisor <= 0:
         return None
-    waited = 0 if inference.runs_ahead else inference.consumer_at_last_ns
+    waited = inference.consumer_at_last_ns if inference.stands_still else 0
     return (last - first - waited) / divisor / 1e9
 
 

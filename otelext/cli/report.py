@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -34,7 +35,12 @@ _DEFAULT_URL = "http://127.0.0.1:8321"
     "--slowest", type=click.IntRange(1, 50), default=5, show_default=True, help="How many slow requests to draw."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def command(url: str | None, store: Path | None, since: float | None, slowest: int, as_json: bool) -> None:
+@click.option(
+    "--svg", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Save the report as a picture too."
+)
+def command(
+    url: str | None, store: Path | None, since: float | None, slowest: int, as_json: bool, svg: Path | None
+) -> None:
     """Print requests by outcome, latencies, where the time to first token went, and the slowest requests.
 
     Exit code 1 when no viewer answers or nothing was received, 2 when used wrongly.
@@ -66,5 +72,11 @@ def command(url: str | None, store: Path | None, since: float | None, slowest: i
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")
         print_report(report, Console(soft_wrap=False))
+        if svg is not None:
+            drawn = Console(soft_wrap=False, record=True, file=io.StringIO(), width=100, force_terminal=True)
+            print_report(report, drawn)
+            # Less the fonts that it would load from the network.
+            picture = re.sub(r"@font-face \{.*?\}\n", "", drawn.export_svg(title="otelext report"), flags=re.DOTALL)
+            svg.write_text(picture, encoding="utf-8")
     if is_empty(report):
         sys.exit(1)

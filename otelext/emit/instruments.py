@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
@@ -13,14 +14,15 @@ from otelext.emit.series import HistogramSeries
 from otelext.semconv import Kind, Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from opentelemetry.metrics import CallbackOptions, Counter, Meter, MeterProvider
 
     from otelext.emit.limits import ValueLimits
 
 Key = tuple[tuple[str, str], ...]
 """Attributes as (name, value) pairs."""
+
+Read = Callable[[], Iterable[tuple[float, dict[str, str]]]]
+"""Tells the values of an observable instrument, each with its attributes."""
 
 _NO_SPAN = Context()
 
@@ -36,10 +38,14 @@ class Instruments:
         self._histograms: dict[str, Any] = {}
         self._counters: dict[str, Counter] = {}
         self._sums: dict[tuple[str, Key], float] = {}
+        self._awaited: list[tuple[Metric, Read]] = []
 
-    def observe(self, metric: Metric, read: Callable[[], Iterable[tuple[float, dict[str, str]]]]) -> None:
-        """Create an observable instrument that reads its values by `read`. Once for each metric."""
+    def observe(self, metric: Metric, read: Read) -> None:
+        """Have an observable instrument read its values by `read`, from the next `flush` on. Once for each metric."""
+        # The SDK lets no instrument in while it collects, so a callback that blocks would hold who creates one.
+        self._awaited.append((metric, read))
 
+    def _observe(self, metric: Metric, read: Read) -> None:
         def callback(_: CallbackOptions) -> Iterable[Observation]:
             return [Observation(value, self.bounded(attributes)) for value, attributes in read()]
 
@@ -103,7 +109,9 @@ class Instruments:
         self._sums[place] = self._sums.get(place, 0) + value
 
     def flush(self) -> None:
-        """Give the SDK what was added up."""
+        """Give the SDK what was added up, and the observable instruments that it does not have yet."""
+        while self._awaited:
+            self._observe(*self._awaited.pop())
         sums, self._sums = self._sums, {}
         for (name, key), value in sums.items():
             counter = self._counters.get(name)
@@ -141,3 +149,7 @@ class Instruments:
             )
             for reader in storages
         }
+        for reader in storages:
+            # The SDK gives the child a new export thread, but leaves it the lock that the parent's may have held.
+            if hasattr(reader, "_export_lock"):
+                pass  # noqa: SLF001

@@ -35,7 +35,8 @@ class HistogramSeries:
         self._instrument = instrument
         self._attributes = attributes
         # None for a provider that is not the SDK's: then every value goes by `record`.
-        self._consumer: Any = getattr(instrument, "_measurement_consumer", None)
+        consumer: Any = getattr(instrument, "_measurement_consumer", None)
+        self._consumer = consumer if hasattr(consumer, "_reader_storages") else None
         self._storages: object = None
         self._aggregations: list[Any] = []
         self._filter: Any = None
@@ -57,8 +58,12 @@ class HistogramSeries:
             return
         measurement = _Measurement(value, time_unix_nano, self._attributes, context)
         keep = sampled if self._filter is None else self._filter(value, time_unix_nano, self._attributes, context)
-        for aggregation in self._aggregations:
-            aggregation.aggregate(measurement, keep)
+        try:
+            for aggregation in self._aggregations:
+                aggregation.aggregate(measurement, keep)
+        except (AttributeError, TypeError):  # it asks more of a measurement than it did
+            self._consumer = None
+            self._instrument.record(value, self._attributes, context)
 
     def _resolve(self, consumer: Any) -> None:  # the SDK's internals
         from opentelemetry.sdk.metrics import TraceBasedExemplarFilter  # noqa: PLC0415  # never for another provider

@@ -24,6 +24,9 @@ def end_inference(inference: Inference) -> None:
     span = inference.span
     if type(span) is not Span:
         return
+    if span.sealed:
+        _end(inference.binding.tracer, span, {}, None)
+        return
     event = None
     if inference.first_ns is not None:
         event = (semconv.FIRST_TOKEN_EVENT, inference.wall(inference.first_ns))
@@ -67,7 +70,7 @@ def _end(tracer: Any, span: Span, final: Mapping[str, Any], event: tuple[str, in
 
 
 def _events(span: Span, event: tuple[str, int] | None) -> Any:
-    if span.events is None and not span.dropped_events:
+    if span.events is None and not span.dropped_events and span.limits.max_events != 0:
         return () if event is None else (Event(event[0], {}, event[1]),)
     events: BoundedList[Event] = BoundedList(span.limits.max_events)
     events.extend([Event(name, attributes, timestamp) for name, attributes, timestamp in span.events or ()])

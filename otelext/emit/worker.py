@@ -21,6 +21,15 @@ _SLICE: Final = 8  # records between two offers of the GIL, so that an event loo
 _BATCH: Final = 512  # records between two deliveries of the counters, however full the queue is
 
 
+class _Flush:
+    """Stands in the queue behind what a flush waits for."""
+
+    __slots__ = ("done",)
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+
+
 class Worker:
     """Takes finished records from requests and emits them from a thread of its own.
 
@@ -52,11 +61,11 @@ class Worker:
     def reset(self) -> None:
         """Start anew with an empty queue and no thread, as a forked child does."""
         self._queue: deque[Any] = deque()
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()  # two threads drain only where a signal's handler started a second one
         self._wake = threading.Event()
+        self._drainer: threading.Thread | None = None
         self._thread: threading.Thread | None = None
-        self._start_lock = threading.Lock()
-        self._busy = False
+        self._start_lock = threading.RLock()  # a signal's handler may flush inside of `_start`
         self._drops = count()
         self._dropped = self._dropped_told = 0
         self.errors = 0
@@ -95,48 +104,65 @@ class Worker:
     def _run(self) -> None:
         wake = self._wake
         while True:
-            wake.wait(_POLL_S)
+            if wake.wait(_POLL_S):
+                wake.clear()
             if self._queue:
-                with self._lock:
-                    self._drain(None)
-            if self._dropped != self._dropped_told:
-                self._dropped_told = self._dropped
-                report("otelext's queue was full (%d records): %d were dropped so far", self.capacity, self._dropped)
+                try:
+                    self._drain()
+                except BaseException:  # noqa: BLE001  # a SystemExit of foreign code would end the thread for good
+                    self.failed()
 
     def force_flush(self, timeout: float = 5.0) -> bool:
         """Emit everything that is queued now.
 
+        The worker's thread does it, so that a processor which blocks can't hold the caller for longer.
+
         Args:
-            timeout: Seconds to wait at most, also for a processor that blocks the worker.
+            timeout: Seconds to wait at most.
 
         Returns:
-            Whether the queue was drained in time.
+            Whether everything was emitted in time. False at once where a processor or observer flushes from within:
+            what is queued is being emitted already.
         """
-        deadline = time.monotonic() + timeout
-        if not self._lock.acquire(timeout=max(0.0, timeout)):
+        if self._drainer is threading.current_thread():
             return False
-        try:
-            return self._drain(deadline)
-        finally:
-            self._lock.release()
+        if self._thread is None:
+            if not self._queue:
+                return True
+            self._start()
+        flush = _Flush()
+        self._queue.append(flush)
+        if self._thread is None:  # the interpreter is exiting and starts no threads any more
+            self._drain()
+        self._wake.set()
+        return flush.done.wait(max(0.0, timeout))
 
-    def _drain(self, deadline: float | None) -> bool:
-        if self._busy:  # a processor or observer flushes from within: what is queued is being emitted already
-            return False
+    def _drain(self) -> None:
+        with self._lock:
+            self._drainer = threading.current_thread()
+            try:
+                while self._queue:
+                    self._drain_batch()
+            finally:
+                self._drainer = None
+
+    def _drain_batch(self) -> None:
         queue = self._queue
-        self._busy = True
-        try:
-            while queue:
-                for index in range(min(len(queue), _BATCH)):
-                    if index % _SLICE == _SLICE - 1:
-                        time.sleep(0)
-                    self._emit(queue.popleft())
-                self._guard(self._after_batch)
-                if deadline is not None and queue and time.monotonic() >= deadline:
-                    return False
-        finally:
-            self._busy = False
-        return True
+        flushes: list[_Flush] = []
+        for index in range(min(len(queue), _BATCH)):
+            if index % _SLICE == _SLICE - 1:
+                time.sleep(0)
+            record = queue.popleft()
+            if type(record) is _Flush:
+                flushes.append(record)
+            else:
+                self._emit(record)
+        self._guard(self._after_batch)
+        if self._dropped != self._dropped_told:
+            self._dropped_told = self._dropped
+            report("otelext's queue was full (%d records): %d were dropped so far", self.capacity, self._dropped)
+        for flush in flushes:
+            flush.done.set()
 
     def _emit(self, record: Any) -> None:
         self._guard(self._handle, record)

@@ -28,18 +28,22 @@ _IGNORE_STARTS: Final = (BatchSpanProcessor, SimpleSpanProcessor, GenAISpanProce
 
 
 def join(provider: Any, worker: Worker) -> None:  # the SDK's TracerProvider, or a subclass
-    """Put our processor first among the provider's, once.
+    """Put our processor first among the provider's, once; one that the user added moves there.
 
     Where it can't be first it is appended, and only `otelext.force_flush()` is complete.
     """
     active: Any = getattr(provider, "_active_span_processor", None)
-    if any(isinstance(leaf, GenAISpanProcessor) for leaf in _leaves(active)):
-        return
-    ours = GenAISpanProcessor(worker)
+    given = [leaf for leaf in _leaves(active) if isinstance(leaf, GenAISpanProcessor)]
+    ours = given[0] if given else GenAISpanProcessor(worker)
     try:
-        with active._lock:  # noqa: SLF001  # type: ignore[union-attr]  # the SDK offers appending alone
-            active._span_processors = (ours, *active._span_processors)  # noqa: SLF001
+        with active._lock:  # noqa: SLF001  # the SDK offers appending alone
+            members = active._span_processors  # noqa: SLF001
+            if given and (ours is members[0] or ours not in members):  # there already, or among others of the user's
+                return
+            active._span_processors = (ours, *(member for member in members if member is not ours))  # noqa: SLF001
     except (AttributeError, TypeError):
+        if given:
+            return
         try:
             provider.add_span_processor(ours)
         except Exception:  # noqa: BLE001  # the user's request goes on

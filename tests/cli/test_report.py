@@ -5,6 +5,7 @@ import os
 import re
 import socket
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import pytest
 
@@ -88,6 +89,18 @@ def test_the_waterfall_marks_the_first_token_where_it_came(used: tuple[RunningVi
     drawn = lines[start][27:71].rstrip()
     assert drawn.index("*") / len(drawn) == pytest.approx(0.51 / 2.51, abs=0.04)
     assert [line.split()[0] for line in lines[start + 1 : start + 4]] == ["vision_encode", "prefill", "decode"]
+
+
+def test_the_report_can_be_saved_as_a_picture_that_loads_nothing(
+    used: tuple[RunningViewer, Path], tmp_path: Path
+) -> None:
+    picture = tmp_path / "report.svg"
+    found = run_cli("report", "--url", used[0].url, "--svg", str(picture))
+    assert (found.returncode, found.stderr) == (0, "")
+    drawn = ElementTree.fromstring(picture.read_text(encoding="utf-8"))
+    text = "".join(drawn.itertext()).replace("\xa0", " ")
+    assert "Requests: 22" in text
+    assert "http" not in re.sub(r"<!--.*?-->|xmlns\S*", "", picture.read_text(encoding="utf-8"))
 
 
 def test_an_ascii_terminal_gets_ascii(used: tuple[RunningViewer, Path]) -> None:

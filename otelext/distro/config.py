@@ -1,0 +1,134 @@
+"""otelext's own settings: one frozen dataclass, read once from `OTELEXT_*` and from `configure()`'s overrides."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
+
+from otelext.capture.failure import report
+from otelext.emit.worker import CAPACITY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from dataclasses import Field
+
+PREFIX: Final = "OTELEXT_"
+_TRUE: Final = frozenset({"true", "1", "yes", "on"})
+_FALSE: Final = frozenset({"false", "0", "no", "off"})
+
+
+def _setting(meaning: str) -> dict[str, str]:
+    return {"meaning": meaning}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is set by `OTELEXT_` and the field's name in capitals; `OTEL_*` variables come first for all else.
+
+    Attributes:
+        models: Models that always keep their name on metrics, however many others come with requests.
+        queue_size: Finished inferences that may wait for the worker; more are dropped and counted.
+        shutdown_timeout: Seconds that the last flush may take, at exit and at SIGTERM.
+        sigterm: Whether SIGTERM flushes before the process dies of it, where nothing else handles the signal.
+        instrument: Whether `configure()` loads the installed instrumentations, as `opentelemetry-instrument` does.
+    """
+
+    models: tuple[str, ...] = field(
+        default=(), metadata=_setting("models that always keep their name on metrics, separated by commas")
+    )
+    queue_size: int = field(
+        default=CAPACITY, metadata=_setting("finished inferences that may wait; more are dropped and counted")
+    )
+    shutdown_timeout: float = field(
+        default=5.0, metadata=_setting("seconds that the last flush may take, at exit and at SIGTERM")
+    )
+    sigterm: bool = field(
+        default=True, metadata=_setting("flush at SIGTERM where nothing else handles it, then die of it as before")
+    )
+    instrument: bool = field(
+        default=True, metadata=_setting("whether otelext.configure() loads the installed instrumentations")
+    )
+
+
+def variable(name: str) -> str:
+    """The environment variable of a field of `Config`."""
+    return PREFIX + name.upper()
+
+
+def read(environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
+    """The settings: overrides first, then the environment, then the defaults.
+
+    Args:
+        environ: The environment; `os.environ` if None.
+        overrides: Fields of `Config`.
+
+    Raises:
+        TypeError: An override is no field of `Config`, or has the wrong type.
+        ValueError: An override is out of range. A bad variable never raises: it is logged and the default taken.
+    """
+    environ = os.environ if environ is None else environ
+    known = {setting.name: setting for setting in fields(Config)}
+    for name in overrides:
+        if name not in known:
+            raise TypeError(f"configure() has no argument {name!r}; it takes {', '.join(known)}")
+    values: dict[str, Any] = {}
+    for name, setting in known.items():
+        if name in overrides:
+            values[name] = _checked(name, overrides[name], setting)
+            continue
+        text = environ.get(variable(name), "").strip()
+        if not text:
+            continue
+        try:
+            values[name] = _checked(name, _parsed(text, setting.default), setting)
+        except ValueError as error:
+            report(f"otelext: {variable(name)}=%r is not valid: %s; %s is taken", text, error, shown(setting.default))
+    return Config(**values)
+
+
+def shown(value: object) -> str:
+    """A setting's value as it is written in a variable."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ",".join(str(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def names(listed: str) -> tuple[str, ...]:
+    """The names in a list separated by commas."""
+    return tuple(name for name in (part.strip() for part in listed.split(",")) if name)
+
+
+def _parsed(text: str, default: object) -> object:
+    if isinstance(default, tuple):
+        return names(text)
+    if isinstance(default, bool):
+        lowered = text.lower()
+        if lowered in _TRUE | _FALSE:
+            return lowered in _TRUE
+        raise ValueError("it is true or false")
+    kind = type(default)
+    try:
+        return int(text) if kind is int else float(text)
+    except ValueError:
+        raise ValueError("it is a whole number" if kind is int else "it is a number") from None
+
+
+def _checked(name: str, value: Any, setting: Field[Any]) -> Any:
+    default = setting.default
+    if isinstance(default, tuple):
+        if isinstance(value, str) or not all(isinstance(item, str) and item for item in value):
+            raise TypeError(f"{name} is a sequence of non-empty str, not {value!r}")
+        return tuple(value)
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} is a bool, not {value!r}")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int if isinstance(default, int) else (int, float)):
+        raise TypeError(f"{name} is a {'whole ' if isinstance(default, int) else ''}number, not {value!r}")
+    if not (0 < value < math.inf):
+        raise ValueError(f"{name} is more than 0 and finite, not {value!r}")
+    return int(value) if isinstance(default, int) else float(value)

@@ -1,0 +1,102 @@
+"""The configurator: builds the global SDK providers as the environment says, and never raises."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import _logs, metrics, trace
+from opentelemetry.sdk import _configuration
+from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+from opentelemetry.sdk.environment_variables import OTEL_CONFIG_FILE
+from opentelemetry.sdk.resources import Resource
+
+from otelext.capture.failure import report
+from otelext.distro import exporters, processes
+from otelext.distro.request_log import RequestIdProcessor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TRACES: Final = "traces"
+METRICS: Final = "metrics"
+LOGS: Final = "logs"
+_PROVIDERS: Final[dict[str, Callable[[], Any]]] = {
+    TRACES: trace.get_tracer_provider,
+    METRICS: metrics.get_meter_provider,
+    LOGS: _logs.get_logger_provider,
+}
+
+
+class OtelextConfigurator(_OTelSDKConfigurator):
+    """The SDK's own configurator, with what can't be had taken out first and our parts handed over."""
+
+    def _configure(self, **kwargs: Any) -> None:
+        if processes.is_disabled() or processes.is_bookkeeping():
+            return
+        absent = missing()
+        try:
+            if os.environ.get(OTEL_CONFIG_FILE):
+                # Only the whole file can be applied, and only where no provider of the user's is in its way.
+                if len(absent) == len(_PROVIDERS):
+                    super()._configure()  # type: ignore[no-untyped-call]
+                else:
+                    report("otelext: %s is not applied, since OpenTelemetry is configured already", OTEL_CONFIG_FILE)
+                return
+            with exporters.available():
+                if len(absent) == len(_PROVIDERS):
+                    super()._configure(  # type: ignore[no-untyped-call]
+                        **{
+                            **kwargs,
+                            "exporter_args_map": {**exporters.arguments(), **kwargs.get("exporter_args_map", {})},
+                            "log_record_processors": [
+                                RequestIdProcessor(),
+                                *(kwargs.get("log_record_processors") or ()),
+                            ],
+                        }
+                    )
+                else:
+                    _add(absent)
+        except Exception as error:  # noqa: BLE001  # the service runs on with what was configured so far
+            config_file = os.environ.get(OTEL_CONFIG_FILE)
+            if config_file:
+                report("otelext: %s=%s can't be used: %s", OTEL_CONFIG_FILE, config_file, error)
+            else:
+                report("otelext could not configure the OpenTelemetry SDK", exc_info=True)
+
+
+def missing() -> tuple[str, ...]:
+    """The signals whose global provider nobody has set."""
+    # The API's placeholders have no public name.
+    return tuple(signal for signal, get in _PROVIDERS.items() if type(get()).__name__.lstrip("_").startswith("Proxy"))
+
+
+def _add(absent: tuple[str, ...]) -> None:
+    """Set the absent providers only, as the same service and instance as those that are there.
+
+    The SDK's configurator sets all three at once; what it does for one has no public name.
+    """
+    resource = (
+        next(
+            (found for get in _PROVIDERS.values() if isinstance(found := getattr(get(), "resource", None), Resource)),
+            None,
+        )
+        or Resource.create()
+    )
+    spans, points, records = _configuration._import_exporters(  # noqa: SLF001
+        *(_configuration._get_exporter_names(signal) if signal in absent else [] for signal in (TRACES, METRICS, LOGS))  # noqa: SLF001  # type: ignore[arg-type]
+    )
+    given: Any = exporters.arguments()
+    if TRACES in absent:
+        sampler = _configuration._import_sampler(_configuration._get_sampler())  # noqa: SLF001
+        _configuration._init_tracing(spans, sampler=sampler, resource=resource, exporter_args_map=given)  # noqa: SLF001
+    if METRICS in absent:
+        _configuration._init_metrics(points, resource, given)  # noqa: SLF001
+    if LOGS in absent:
+        _configuration._init_logging(  # noqa: SLF001
+            records,
+            resource,
+            setup_logging_handler=False,
+            exporter_args_map=given,
+            log_record_processors=[RequestIdProcessor()],
+        )

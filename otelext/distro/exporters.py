@@ -1,0 +1,143 @@
+"""Which exporters the environment asks for, whether they can be had, and what otelext hands to them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.environment_variables import OTEL_LOGS_EXPORTER, OTEL_METRICS_EXPORTER, OTEL_TRACES_EXPORTER
+from opentelemetry.sdk.environment_variables import (
+    OTEL_EXPORTER_OTLP_LOGS_PROTOCOL,
+    OTEL_EXPORTER_OTLP_METRICS_PROTOCOL,
+    OTEL_EXPORTER_OTLP_PROTOCOL,
+    OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
+    OTEL_EXPORTER_PROMETHEUS_HOST,
+    OTEL_EXPORTER_PROMETHEUS_PORT,
+)
+
+from otelext.capture.failure import report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Variable of the exporters, variable of the OTLP protocol, group of entry points.
+SIGNALS: Final = (
+    (OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, "opentelemetry_traces_exporter"),
+    (OTEL_METRICS_EXPORTER, OTEL_EXPORTER_OTLP_METRICS_PROTOCOL, "opentelemetry_metrics_exporter"),
+    (OTEL_LOGS_EXPORTER, OTEL_EXPORTER_OTLP_LOGS_PROTOCOL, "opentelemetry_logs_exporter"),
+)
+_BY_PROTOCOL: Final = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
+_HTTP: Final = "otlp_proto_http"
+_EXTRAS: Final = {"otlp": "otlp", "otlp_proto_grpc": "otlp", "otlp_proto_http": "otlp", "prometheus": "prometheus"}
+# A session made by a plug-in of the user's goes before ours.
+_CREDENTIAL_PROVIDER: Final = "CREDENTIAL_PROVIDER"
+
+
+@contextmanager
+def available() -> Iterator[None]:
+    """Take out of the environment, for a while, what can't be exported to; say once what and why."""
+    before = dict(os.environ)
+    try:
+        for exporters, protocol, group in SIGNALS:
+            _check_protocol(protocol)
+            named = _named(exporters)
+            kept = [name for name in named if _can_be_had(name, exporters, protocol, group)]
+            if kept != named:
+                os.environ[exporters] = ",".join(kept) or "none"
+        yield
+    finally:
+        for name in {OTEL_EXPORTER_OTLP_PROTOCOL, *(name for signal in SIGNALS for name in signal[:2])}:
+            if name in before:
+                os.environ[name] = before[name]
+            else:
+                os.environ.pop(name, None)
+
+
+def arguments() -> dict[type, dict[str, Any]]:
+    """What the HTTP exporters are made with: a session of ours for each."""
+    if any(name.endswith(_CREDENTIAL_PROVIDER) and value for name, value in os.environ.items()):
+        return {}
+    found: dict[type, dict[str, Any]] = {}
+    for exporters, protocol, group in SIGNALS:
+        if any(_entry_point_name(name, protocol) == _HTTP for name in _named(exporters)):
+            from otelext.distro.session import ExportSession  # noqa: PLC0415  # loads requests, as the exporter does
+
+            for entry_point in entry_points(group=group, name=_HTTP):
+                found[entry_point.load()] = {"session": ExportSession()}
+    return found
+
+
+def _named(exporters: str) -> list[str]:
+    named = [name.strip() for name in os.environ.get(exporters, "").split(",") if name.strip()]
+    return [] if [name.lower() for name in named] == ["none"] else named
+
+
+def _check_protocol(own: str) -> None:
+    for variable in (own, OTEL_EXPORTER_OTLP_PROTOCOL):
+        value = os.environ.get(variable, "").strip()
+        if value and value not in _BY_PROTOCOL:
+            report(
+                f"otelext: {variable}=%r is no protocol that can be exported by; it is one of %s; http/protobuf is"
+                " taken",
+                value,
+                ", ".join(_BY_PROTOCOL),
+            )
+            os.environ[variable] = "http/protobuf"
+
+
+def _entry_point_name(name: str, protocol: str) -> str:
+    if name != "otlp":
+        return name
+    value = os.environ.get(protocol, "").strip() or os.environ.get(OTEL_EXPORTER_OTLP_PROTOCOL, "").strip()
+    return _BY_PROTOCOL.get(value, "otlp_proto_grpc")
+
+
+def _can_be_had(name: str, exporters: str, protocol: str, group: str) -> bool:
+    found = next(iter(entry_points(group=group, name=_entry_point_name(name, protocol))), None)
+    if found is None:
+        if name in _EXTRAS:
+            # One line for the three signals: the limit is by message.
+            report(
+                "otelext: exporting to %r needs a package that is not installed:"
+                f" pip install 'otelext[{_EXTRAS[name]}]'; the service runs on without",
+                name,
+            )
+        else:
+            known = sorted({entry_point.name for entry_point in entry_points(group=group)})
+            report(
+                f"otelext: {exporters} names %r, which no installed package provides; known here: %s; the service"
+                " runs on without",
+                name,
+                ", ".join(known) or "none",
+            )
+        return False
+    try:
+        found.load()
+    except Exception as error:  # noqa: BLE001  # a broken installation
+        report(f"otelext: the exporter %r named by {exporters} can't be loaded (%r); the service runs on", name, error)
+        return False
+    return name != "prometheus" or _can_listen()
+
+
+def _can_listen() -> bool:
+    host = os.environ.get(OTEL_EXPORTER_PROMETHEUS_HOST, "localhost")
+    text = os.environ.get(OTEL_EXPORTER_PROMETHEUS_PORT, "9464")
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(host, int(text), type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, number) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, ValueError, OverflowError) as error:
+        report(
+            "otelext: the Prometheus exporter can't listen on %s:%s (%s), so the metrics of this process can't be"
+            " scraped; give each process a free %s",
+            host,
+            text,
+            getattr(error, "strerror", None) or error,
+            OTEL_EXPORTER_PROMETHEUS_PORT,
+        )
+        return False
+    return True

@@ -1,0 +1,71 @@
+"""FastAPI's instrumentation, used as it is with two settings of ours: no span a chunk, and our middleware inside.
+
+The middleware stands directly inside OpenTelemetry's, hence below the SERVER span and around everything of the user's:
+admission holds the upload and the user's own middlewares, and answers to unhandled errors carry the request's id too.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from typing import Any, Final
+
+from wrapt import register_post_import_hook
+
+from otelext.asgi import OtelextMiddleware
+from otelext.capture.failure import report
+from otelext.distro.leaving import LEAVING
+
+_INSTRUMENTATION: Final = "opentelemetry.instrumentation.fastapi"
+_NO_SPAN_A_CHUNK: Final = ("receive", "send")
+_DEPTH: Final = 20
+
+
+def prepare() -> None:
+    """Apply the settings as soon as the instrumentation is imported, whoever instruments the application."""
+    register_post_import_hook(_apply, _INSTRUMENTATION)
+
+
+def _apply(module: Any) -> None:
+    instrumentor = module.FastAPIInstrumentor
+    original = instrumentor.instrument_app
+    if getattr(original, "_otelext", False):
+        return
+
+    @functools.wraps(original)
+    def instrument_app(app: Any, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("exclude_spans") is None and not args:
+            kwargs["exclude_spans"] = list(_NO_SPAN_A_CHUNK)
+        original(app, *args, **kwargs)
+        try:
+            _add_middleware(app)
+        except Exception:  # noqa: BLE001  # the application runs without
+            report("otelext could not add its middleware to a FastAPI application", exc_info=True)
+
+    instrument_app._otelext = True  # type: ignore[attr-defined]  # noqa: SLF001
+    instrumentor.instrument_app = staticmethod(instrument_app)
+
+
+def _add_middleware(app: Any) -> None:
+    build = app.build_middleware_stack
+    if getattr(build, "_otelext", False):
+        return
+
+    @functools.wraps(build)
+    def build_middleware_stack(self: Any) -> Any:  # noqa: ARG001  # a method
+        return _with_middleware(build())
+
+    build_middleware_stack._otelext = True  # type: ignore[attr-defined]  # noqa: SLF001
+    app.build_middleware_stack = types.MethodType(build_middleware_stack, app)
+
+
+def _with_middleware(stack: Any) -> Any:
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware  # noqa: PLC0415  # comes with FastAPI's
+
+    node = stack
+    for _ in range(_DEPTH):
+        if isinstance(node, OpenTelemetryMiddleware):
+            node.app = OtelextMiddleware(node.app, on_shutdown=LEAVING.flush)
+            return stack
+        node = getattr(node, "app", None)
+    return OtelextMiddleware(stack, on_shutdown=LEAVING.flush)

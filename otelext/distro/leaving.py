@@ -1,0 +1,159 @@
+"""The end of a process: what is open ends, what is queued goes out, and the process ends in time either way.
+
+A thread that waits from the start does it: Python 3.12 and later start none at exit, and a signal handler that flushed
+in the main thread could wait for a lock which that very thread holds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import _logs, metrics, trace
+
+from otelext import _attach
+from otelext.capture.failure import report
+from otelext.distro.patience import PATIENCE
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_PID_OF_INIT: Final = 1
+_SHARE_OF_EXPORTS: Final = 0.8
+"""Exports end before the time-out does, so that one that fails can still say so."""
+
+
+class Leaving:
+    """Ends the telemetry of this process, once."""
+
+    def __init__(self) -> None:
+        self.timeout = 5.0
+        self._prepared = False
+        self._own: list[Any] = []
+        self._reset()
+
+    def _reset(self) -> None:
+        self._started = False
+        # Locks as binary semaphores: unlike an Event's, their steps can't be cut in two by a signal handler.
+        self._go = threading.Lock()
+        self._go.acquire()
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def prepare(self, timeout: float, *, sigterm: bool) -> None:
+        """Register the end of this process and of those forked from it.
+
+        Args:
+            timeout: Seconds that the end may take.
+            sigterm: Whether to handle SIGTERM, where nothing else does.
+        """
+        self.timeout = timeout
+        for provider in _providers():
+            if not any(provider is known for known in self._own):
+                self._own.append(provider)
+        # What was registered last runs first: before the providers' own handlers, which know no time-out.
+        atexit.unregister(self.leave)
+        atexit.register(self.leave)
+        if not self._prepared:
+            self._prepared = True
+            self._wait_in_thread()
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(after_in_child=self._after_fork)
+            _at_end_of_forked_workers(self.leave)
+        _handle_sigterm(sigterm)
+
+    def leave(self) -> None:
+        """End the telemetry and return when it is done or the time-out is over."""
+        deadline = monotonic() + self.timeout
+        if not self._started:
+            self._started = True
+            PATIENCE.hurry(_SHARE_OF_EXPORTS * self.timeout)
+            self._go.release()
+        if self._done.acquire(timeout=max(0.0, deadline - monotonic())):
+            self._done.release()
+        for provider in self._own:
+            atexit.unregister(provider.shutdown)
+
+    def flush(self) -> None:
+        """Flush within the time-out, in a service that may go on."""
+        # A thread of its own, since the SDK's processors flush without any time-out.
+        flushing = threading.Thread(target=self._flush, name="otelext-flush", daemon=True)
+        flushing.start()
+        flushing.join(self.timeout)
+
+    def _flush(self) -> None:
+        with PATIENCE.hurrying(_SHARE_OF_EXPORTS * self.timeout):
+            _attach.force_flush(self.timeout)
+
+    def _wait_in_thread(self) -> None:
+        threading.Thread(target=self._end, args=(self._go, self._done), name="otelext-leaving", daemon=True).start()
+
+    def _after_fork(self) -> None:
+        self._reset()
+        self._wait_in_thread()
+
+    def _end(self, go: threading.Lock, done: threading.Lock) -> None:
+        go.acquire()
+        try:
+            _attach.end_open_inferences()
+            _attach.worker.force_flush(max(0.0, PATIENCE.remaining()))
+            for provider in _providers():
+                if any(provider is known for known in self._own):
+                    _guarded(provider.shutdown)
+                else:  # set by the user after us, with a handler of its own at exit; SIGTERM knows none
+                    _guarded(provider.force_flush)
+        finally:
+            done.release()
+
+
+def _guarded(end: Any) -> None:
+    try:
+        end()
+    except Exception:  # noqa: BLE001  # a foreign exporter; the other signals still end
+        report("otelext: a provider raised at the end of the process", exc_info=True)
+
+
+def _providers() -> list[Any]:
+    """The global providers that are the SDK's, metrics first: they are the smallest and count the most."""
+    found = (metrics.get_meter_provider(), _logs.get_logger_provider(), trace.get_tracer_provider())
+    return [provider for provider in found if type(provider).__module__.startswith("opentelemetry.sdk.")]
+
+
+LEAVING: Final = Leaving()
+
+
+def _on_sigterm(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of handlers
+    if os.getpid() == _PID_OF_INIT:
+        # The kernel gives the first process of a container no default action: without us it would go on.
+        LEAVING.flush()
+        return
+    LEAVING.leave()
+    signal.signal(signum, signal.SIG_DFL)
+    os.kill(os.getpid(), signum)  # so that who waits for the process sees what ended it
+
+
+def _handle_sigterm(wanted: bool) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return
+    current = signal.getsignal(signal.SIGTERM)
+    if wanted and current is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _on_sigterm)
+    elif not wanted and current is _on_sigterm:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _at_end_of_forked_workers(leave: Any) -> None:
+    """Workers that multiprocessing forked end by `os._exit`, past `atexit`; they run its own finalisers alone."""
+    if sys.platform == "win32":
+        return
+    from multiprocessing import util  # noqa: PLC0415  # where processes fork
+
+    def register(_: object) -> None:
+        util.Finalize(None, leave, exitpriority=100)
+
+    util.register_after_fork(LEAVING, register)

@@ -1,0 +1,93 @@
+"""Log records of a request carry its id, and still reach the terminal where nobody configured logging."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import get_current
+from opentelemetry.sdk._logs import LogRecordProcessor
+
+from otelext import semconv
+from otelext.capture.failure import report
+from otelext.capture.request import request_of
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk._logs import ReadWriteLogRecord
+
+
+class RequestIdProcessor(LogRecordProcessor):
+    """Puts `request.id` on every log record that is emitted within a request."""
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Add the attribute, before the processors behind this one take the record."""
+        record = log_record.log_record
+        request = request_of(record.context or get_current())
+        if request is None or request.request_id is None:
+            return
+        try:
+            record.attributes.setdefault(semconv.REQUEST_ID, request.request_id)  # type: ignore[union-attr]
+        except Exception:  # noqa: BLE001  # the record goes without
+            report("otelext could not put the request's id on a log record", exc_info=True)
+
+    def enabled(self, **_: Any) -> bool:
+        """It emits nothing itself, so that the others decide."""
+        return False
+
+    def shutdown(self) -> None:
+        """Nothing is kept."""
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002  # the SDK's signature
+        """Nothing is kept."""
+        return True
+
+
+def put_first(provider: Any) -> bool:
+    """Put a `RequestIdProcessor` before the other processors of a logger provider, once.
+
+    Returns:
+        Whether one is there.
+    """
+    processors = getattr(provider, "_multi_log_record_processor", None)
+    members = getattr(processors, "_log_record_processors", None)
+    if processors is None or not isinstance(members, tuple):
+        return False
+    if not any(isinstance(member, RequestIdProcessor) for member in members):
+        # Appended, it would run after the batch processor has taken a copy.
+        with processors._lock:  # noqa: SLF001  # the SDK offers appending alone
+            processors._log_record_processors = (RequestIdProcessor(), *members)  # noqa: SLF001
+    return True
+
+
+def keep_last_resort() -> None:
+    """Let warnings reach standard error as before where only the instrumentation's handler is there to take them.
+
+    Python prints a warning by `logging.lastResort` when no handler takes it. The handler that exports log records
+    is one, so that without this a program that never configured logging would fall silent.
+    """
+    try:
+        from opentelemetry.instrumentation.logging.handler import LoggingHandler  # noqa: PLC0415  # an extra
+    except ImportError:
+        return
+
+    def last_resort(record: logging.LogRecord) -> bool:
+        last = logging.lastResort
+        if last is not None and record.levelno >= last.level and not _is_taken(record.name, LoggingHandler):
+            last.handle(record)
+        return True
+
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LoggingHandler) and not getattr(handler, "_otelext_last_resort", False):
+            handler._otelext_last_resort = True  # type: ignore[attr-defined]  # noqa: SLF001
+            handler.addFilter(last_resort)
+
+
+def _is_taken(name: str, exporting: type[logging.Handler]) -> bool:
+    """Whether a handler other than the exporting one takes what the logger `name` logs."""
+    known = logging.Logger.manager.loggerDict.get(name)
+    logger: logging.Logger | None = known if isinstance(known, logging.Logger) else logging.getLogger()
+    while logger is not None:
+        if any(not isinstance(handler, exporting) for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False

@@ -1,0 +1,152 @@
+"""The distro, the hooks around instrumentation, and `configure()`: the same steps, each taken once, none ever raising."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import _logs, metrics
+from opentelemetry.instrumentation.dependencies import DependencyConflictError
+from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]  # the module switches typing off
+from opentelemetry.instrumentation.environment_variables import OTEL_PYTHON_DISABLED_INSTRUMENTATIONS
+
+from otelext import _attach, semconv
+from otelext.capture.binding import current_binding
+from otelext.capture.failure import report
+from otelext.distro import fastapi, processes, propagation, quiet, request_log, views
+from otelext.distro.config import Config, read
+from otelext.distro.configurator import LOGS, METRICS, OtelextConfigurator, missing
+from otelext.distro.leaving import LEAVING
+from otelext.distro.variables import set_defaults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class OtelextDistro(BaseDistro):  # type: ignore[misc]
+    """Sets the defaults, and lets no instrumentation that fails take the others with it."""
+
+    def _configure(self, **_: Any) -> None:
+        if processes.is_bookkeeping():
+            os.environ[OTEL_PYTHON_DISABLED_INSTRUMENTATIONS] = "*"
+            return
+        set_defaults()
+
+    def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
+        """Instrument one library, unless it is already.
+
+        Raises:
+            DependencyConflictError: The library's version does not fit; the loader logs it and goes on.
+            ImportError: The library is not there; likewise.
+        """
+        try:
+            instrumentor = entry_point.load()()
+            if not instrumentor.is_instrumented_by_opentelemetry:
+                instrumentor.instrument(**kwargs)
+        except (DependencyConflictError, ImportError):
+            raise
+        except Exception:  # noqa: BLE001  # the loader would leave all later ones out
+            report(f"otelext: the instrumentation {entry_point.name!r} failed and is left out", exc_info=True)
+
+
+class _Setup:
+    """What was done already in this process.
+
+    Attributes:
+        config: The settings that hold.
+        instrumented: Whether the instrumentations were loaded.
+    """
+
+    def __init__(self) -> None:
+        self.config: Config | None = None
+        self.instrumented = False
+
+
+_SETUP: Final = _Setup()
+
+
+def pre_instrument() -> None:
+    """Add to the global providers, whoever made them, what can be added late. Never raises."""
+    if processes.is_bookkeeping() or processes.is_disabled():
+        return
+    _SETUP.instrumented = True
+    if _SETUP.config is None:
+        _guarded(lambda: setattr(_SETUP, "config", read()))
+    _guarded(set_defaults)
+    _complete(_SETUP.config or Config())
+
+
+def post_instrument() -> None:
+    """Finish what needs the instrumentations in place. Never raises."""
+    if processes.is_bookkeeping() or processes.is_disabled():
+        return
+    _guarded(request_log.keep_last_resort)
+
+
+def configure(**overrides: Any) -> None:
+    """Configure OpenTelemetry and otelext in code, as `opentelemetry-instrument` does without.
+
+    Call it before the service's libraries are imported, so that instrumentations find them untouched. Providers
+    that are there already stay, and get what can be added late; a second call adds what is missing.
+
+    Args:
+        overrides: Fields of `otelext.distro.config.Config`; they go before the environment.
+
+    Raises:
+        TypeError: An override is no such field or has the wrong type.
+        ValueError: An override is out of range.
+    """
+    config = read(**overrides)
+    _SETUP.config = config
+    if processes.is_disabled():
+        return
+    set_defaults()
+    OtelextConfigurator().configure()  # type: ignore[no-untyped-call]  # the SDK's
+    _complete(config)
+    if config.instrument and not _SETUP.instrumented:
+        _guarded(_instrument)
+    _guarded(request_log.keep_last_resort)
+
+
+def _instrument() -> None:
+    from opentelemetry.instrumentation.auto_instrumentation._load import (  # noqa: PLC0415  # what the command runs
+        _load_instrumentors,
+    )
+
+    _load_instrumentors(OtelextDistro())  # type: ignore[no-untyped-call]
+
+
+def _complete(config: Config) -> None:
+    for step in (
+        quiet.quieten,
+        propagation.keep_contexts,
+        lambda: _adopt(config),
+        lambda: LEAVING.prepare(config.shutdown_timeout, sigterm=config.sigterm),
+        fastapi.prepare,
+        processes.warn_of_shared_instance_id,
+    ):
+        _guarded(step)
+
+
+def _adopt(config: Config) -> None:
+    absent = missing()
+    foreign = []
+    for signal, provider, add, what in (
+        (METRICS, metrics.get_meter_provider(), views.add_views, "bounded attributes"),
+        (LOGS, _logs.get_logger_provider(), request_log.put_first, "the request's id on log records"),
+    ):
+        if signal not in absent and not add(provider):
+            foreign.append(f"{type(provider).__module__}.{type(provider).__qualname__}: {what}")
+    if foreign:
+        report("otelext: what can't be added to a provider that is not the SDK's: %s", "; ".join(foreign))
+    _attach.limits.declare(semconv.REQUEST_MODEL, config.models)
+    _attach.worker.capacity = config.queue_size
+    # Joins the worker and our span processor now, so that what comes before the first inference is bounded too.
+    current_binding()
+
+
+def _guarded(step: Callable[[], object]) -> None:
+    try:
+        step()
+    except Exception:  # noqa: BLE001  # a hook that raises leaves everything after it uninstrumented
+        report("otelext could not finish its set-up", exc_info=True)

@@ -1,0 +1,110 @@
+"""otelext's own settings."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otelext.capture import failure
+from otelext.distro.config import Config, read, shown, variable
+from otelext.distro.variables import DEFAULTS, set_defaults, variables
+
+PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+
+@pytest.fixture(autouse=True)
+def _warnings_are_not_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failure, "_last", {})
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert read({}) == Config()
+
+
+def test_the_environment_is_read() -> None:
+    environ = {
+        "OTELEXT_MODELS": " a, b ,,c",
+        "OTELEXT_QUEUE_SIZE": "10",
+        "OTELEXT_SHUTDOWN_TIMEOUT": "2.5",
+        "OTELEXT_SIGTERM": "No",
+        "OTELEXT_INSTRUMENT": "on",
+    }
+    assert read(environ) == Config(
+        models=("a", "b", "c"), queue_size=10, shutdown_timeout=2.5, sigterm=False, instrument=True
+    )
+
+
+def test_overrides_go_before_the_environment() -> None:
+    assert read({"OTELEXT_QUEUE_SIZE": "10"}, queue_size=20, models=["m"]) == Config(queue_size=20, models=("m",))
+
+
+def test_settings_can_not_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Config().queue_size = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "default"),
+    [
+        ("OTELEXT_QUEUE_SIZE", "many", "8192"),
+        ("OTELEXT_QUEUE_SIZE", "0", "8192"),
+        ("OTELEXT_QUEUE_SIZE", "1.5", "8192"),
+        ("OTELEXT_SHUTDOWN_TIMEOUT", "-1", "5"),
+        ("OTELEXT_SHUTDOWN_TIMEOUT", "inf", "5"),
+        ("OTELEXT_SHUTDOWN_TIMEOUT", "nan", "5"),
+        ("OTELEXT_SIGTERM", "perhaps", "true"),
+    ],
+)
+def test_a_bad_value_is_one_warning_with_name_value_and_default(
+    caplog: pytest.LogCaptureFixture, name: str, value: str, default: str
+) -> None:
+    with caplog.at_level(logging.WARNING, "otelext"):
+        assert read({name: value}) == Config()
+    (message,) = caplog.messages
+    assert name in message
+    assert repr(value) in message
+    assert message.endswith(f"{default} is taken")
+
+
+@given(st.dictionaries(st.sampled_from([variable(f.name) for f in fields(Config)]), st.text()))
+def test_no_environment_raises(environ: dict[str, str]) -> None:
+    config = read(environ)
+    assert read({variable(f.name): shown(getattr(config, f.name)) for f in fields(Config)}) == config or config.models
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error"),
+    [
+        ({"que_size": 1}, TypeError),
+        ({"queue_size": "1"}, TypeError),
+        ({"queue_size": True}, TypeError),
+        ({"queue_size": 1.5}, TypeError),
+        ({"queue_size": 0}, ValueError),
+        ({"shutdown_timeout": 0}, ValueError),
+        ({"shutdown_timeout": float("nan")}, ValueError),
+        ({"sigterm": "no"}, TypeError),
+        ({"models": "m"}, TypeError),
+        ({"models": [""]}, TypeError),
+    ],
+)
+def test_a_bad_override_is_the_callers_error(overrides: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error, match=next(iter(overrides))):
+        read({}, **overrides)
+
+
+def test_defaults_are_set_where_the_user_set_nothing() -> None:
+    environ = {"OTEL_TRACES_EXPORTER": "console", "OTEL_LOGS_EXPORTER": " "}
+    set_defaults(environ)
+    assert environ == {**DEFAULTS, "OTEL_TRACES_EXPORTER": "console"}
+
+
+def test_the_documentation_lists_every_variable_with_its_default() -> None:
+    rows = re.findall(r"^\| `(OTEL\w+)` \| (?:`([^`]*)`)? ?\| (.+) \|$", PAGE.read_text(), re.MULTILINE)
+    assert rows == [(v.name, v.default, v.meaning) for v in variables()]
