@@ -29,7 +29,7 @@ import otelext
 from otelext.capture.binding import current_binding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class Discard(SpanExporter):
@@ -58,7 +58,7 @@ def with_otelext() -> None:
 
 
 @otelext.inference("chat", model=MODEL, provider="vllm")
-def answer() -> object:
+def answer() -> Iterator[str]:
     """A request with five stages and three chunks."""
     inf = otelext.current_inference()
     inf.set_input(images=1, pages=1, image_tokens=1176)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import get_current
@@ -65,19 +66,19 @@ def keep_last_resort() -> None:
     Python prints a warning by `logging.lastResort` when no handler takes it. The handler that exports log records
     is one, so that without this a program that never configured logging would fall silent.
     """
-    try:
-        from opentelemetry.instrumentation.logging.handler import LoggingHandler  # noqa: PLC0415  # an extra
-    except ImportError:
+    module = sys.modules.get("opentelemetry.instrumentation.logging.handler")
+    if module is None:  # not loaded, hence no handler of it
         return
+    exporting: type[logging.Handler] = module.LoggingHandler
 
     def last_resort(record: logging.LogRecord) -> bool:
         last = logging.lastResort
-        if last is not None and record.levelno >= last.level and not _is_taken(record.name, LoggingHandler):
+        if last is not None and record.levelno >= last.level and not _is_taken(record.name, exporting):
             last.handle(record)
         return True
 
     for handler in logging.getLogger().handlers:
-        if isinstance(handler, LoggingHandler) and not getattr(handler, "_otelext_last_resort", False):
+        if isinstance(handler, exporting) and not getattr(handler, "_otelext_last_resort", False):
             handler._otelext_last_resort = True  # type: ignore[attr-defined]  # noqa: SLF001
             handler.addFilter(last_resort)
 

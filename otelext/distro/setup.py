@@ -1,14 +1,10 @@
-"""The distro, the hooks around instrumentation, and `configure()`: the same steps, each taken once, none ever raising."""
+"""The hooks around instrumentation and `configure()`: the same steps, each taken once, none ever raising."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs, metrics
-from opentelemetry.instrumentation.dependencies import DependencyConflictError
-from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]  # the module switches typing off
-from opentelemetry.instrumentation.environment_variables import OTEL_PYTHON_DISABLED_INSTRUMENTATIONS
 
 from otelext import _attach, semconv
 from otelext.capture.binding import current_binding
@@ -21,32 +17,6 @@ from otelext.distro.variables import set_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-class OtelextDistro(BaseDistro):  # type: ignore[misc]
-    """Sets the defaults, and lets no instrumentation that fails take the others with it."""
-
-    def _configure(self, **_: Any) -> None:
-        if processes.is_bookkeeping():
-            os.environ[OTEL_PYTHON_DISABLED_INSTRUMENTATIONS] = "*"
-            return
-        set_defaults()
-
-    def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
-        """Instrument one library, unless it is already.
-
-        Raises:
-            DependencyConflictError: The library's version does not fit; the loader logs it and goes on.
-            ImportError: The library is not there; likewise.
-        """
-        try:
-            instrumentor = entry_point.load()()
-            if not instrumentor.is_instrumented_by_opentelemetry:
-                instrumentor.instrument(**kwargs)
-        except (DependencyConflictError, ImportError):
-            raise
-        except Exception:  # noqa: BLE001  # the loader would leave all later ones out
-            report(f"otelext: the instrumentation {entry_point.name!r} failed and is left out", exc_info=True)
 
 
 class _Setup:
@@ -112,6 +82,8 @@ def _instrument() -> None:
     from opentelemetry.instrumentation.auto_instrumentation._load import (  # noqa: PLC0415  # what the command runs
         _load_instrumentors,
     )
+
+    from otelext.distro.distro import OtelextDistro  # noqa: PLC0415  # only where instrumentations are loaded
 
     _load_instrumentors(OtelextDistro())  # type: ignore[no-untyped-call]
 

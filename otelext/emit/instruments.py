@@ -152,4 +152,4 @@ class Instruments:
         for reader in storages:
             # The SDK gives the child a new export thread, but leaves it the lock that the parent's may have held.
             if hasattr(reader, "_export_lock"):
-                pass  # noqa: SLF001
+                reader._export_lock = threading.Lock()  # noqa: SLF001
