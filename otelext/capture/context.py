@@ -25,12 +25,20 @@ REQUEST_KEY: Final = create_key("otelext-request")
 class Scope(Protocol):
     """What stands under `SCOPE_KEY`: an inference or a running stage."""
 
-    outer: Context
-    end_ns: int | None
+    @property
+    def outer(self) -> Context:
+        """The context around it."""
+        ...
+
+    @property
+    def end_ns(self) -> int | None:
+        """Its end, None while it runs."""
+        ...
 
     @property
     def owner(self) -> Inference | None:
         """The inference that this scope belongs to."""
+        ...
 
 
 def enclosing(context: Context) -> Scope | None:

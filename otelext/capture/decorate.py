@@ -65,7 +65,7 @@ def _function(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
         finally:
             leave(run.context, outer)
         if type(result) is types.CoroutineType:
-            running = drive_coroutine(Awaited(result, run), lambda: run)
+            running: Any = drive_coroutine(Awaited(result, run), lambda: run)
             running.__name__, running.__qualname__ = result.__name__, result.__qualname__
             return running
         return adopt(run, result)
@@ -91,7 +91,7 @@ class _Function:
         self._plain = plain
 
     @property  # type: ignore[misc]
-    def __class__(self) -> type:  # what makes isinstance() say that it is a function
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]  # what makes isinstance() say that it is a function
         return types.FunctionType
 
     def __getattr__(self, name: str) -> Any:

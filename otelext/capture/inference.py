@@ -139,7 +139,9 @@ class Inference:
         self.first_chunk_tokens = 1
         self.chunks = self.counted_tokens = 0
         self.counted = tokens is not None
-        self.explicit = self.driven = self.streamed = self.runs_ahead = self.collected = self.let_go = self._pushed = False
+        self.explicit = self.driven = self.streamed = self.runs_ahead = self.collected = self.let_go = self._pushed = (
+            False
+        )
         self._hold_depth = self._hold_start = self._hold_total = self._consumer_ns = self._stepper = 0
         self.consumer_at_last_ns = self.consumer_at_delivery_ns = 0
         self.holds: list[tuple[int, int]] | None = None
@@ -388,9 +390,7 @@ class Inference:
         self.counted_tokens += count
 
     @overload
-    def stream(
-        self, iterable: AsyncIterable[_T], tokens: Callable[[_T], int] | None = None
-    ) -> AsyncIterator[_T]: ...
+    def stream(self, iterable: AsyncIterable[_T], tokens: Callable[[_T], int] | None = None) -> AsyncIterator[_T]: ...
 
     @overload
     def stream(self, iterable: Iterable[_T], tokens: Callable[[_T], int] | None = None) -> Iterator[_T]: ...
@@ -613,9 +613,7 @@ class Inference:
     def end_at_exit(self) -> None:
         """End because the process exits."""
         task = None if self._task is None else self._task()
-        cancelled = task is not None and (
-            task.cancelled() or bool(getattr(task, "cancelling", int)()) or getattr(task, "_must_cancel", False)
-        )
+        cancelled = task is not None and _is_cancelled(task)
         now = perf_counter_ns()
         for running in tuple(self.stages):
             running.end_with(now)
@@ -666,6 +664,14 @@ class Inference:
     def wall(self, moment_ns: int) -> int:
         """Unix time in nanoseconds of a moment on the inference's clock."""
         return self.wall_ns + moment_ns - self.start_ns
+
+
+def _is_cancelled(task: Any) -> bool:
+    if task.cancelled() or getattr(task, "cancelling", int)() or getattr(task, "_must_cancel", False):
+        return True
+    # Before Python 3.11 a task that waits shows its cancellation in nothing but what it waits for.
+    waits_for = getattr(task, "_fut_waiter", None)
+    return waits_for is not None and bool(waits_for.cancelled())
 
 
 def _count(name: str, value: object, before: int | None) -> int | None:

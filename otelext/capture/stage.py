@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound="Callable[..., Any]")
 _PATTERN: Final = re.compile(semconv.STAGE_NAME_PATTERN)
 _MAX_REMEMBERED = 1024
-_valid_names = set(semconv.KNOWN_STAGES)
+_valid_names: set[str] = set(semconv.KNOWN_STAGES)
 
 
 def name_error(name: object) -> str | None:

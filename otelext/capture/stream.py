@@ -34,13 +34,25 @@ if TYPE_CHECKING:
 class Run(Protocol):
     """What is being measured: an inference or a stage, from its start to its end."""
 
-    context: Context
-    outer: Context
-    end_ns: int | None
+    @property
+    def context(self) -> Context:
+        """The context inside it."""
+        ...
+
+    @property
+    def outer(self) -> Context:
+        """The context around it."""
+        ...
+
+    @property
+    def end_ns(self) -> int | None:
+        """Its end, None while it runs."""
+        ...
 
     @property
     def owner(self) -> Inference | None:
         """The inference that this is, or belongs to."""
+        ...
 
     def hand_over(self, chunk: object) -> None:
         """A chunk goes to the consumer."""
@@ -348,8 +360,8 @@ class _Measured:
         self._held = False
         self._ended = False
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]  # what makes isinstance() take it for its source
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]  # what makes isinstance() take it for its source
         return type(self.__dict__.get("_source", self))
 
     def __getattr__(self, name: str) -> Any:  # the source's attribute

@@ -63,7 +63,9 @@ def test_an_inference_with_bad_arguments(
     assert captured.inferences() == []
 
 
-@pytest.mark.parametrize("name", ["", "Prefill", "1st", "with space", "x" * 65, "unattributed", "a\n", "ä", 5, None, [], {}, b"decode"])
+@pytest.mark.parametrize(
+    "name", ["", "Prefill", "1st", "with space", "x" * 65, "unattributed", "a\n", "ä", 5, None, [], {}, b"decode"]
+)
 def test_a_stage_with_a_bad_name(captured: Captured, name: Any, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ValueError, match="stage"):
         otelext.stage(name)(work)
@@ -177,7 +179,9 @@ def test_what_cannot_be_iterated_fails_where_it_is_iterated(captured: Captured, 
 
 
 @pytest.mark.parametrize("result", ["x", None, float("nan"), object(), ValueError("x")], ids=repr)
-def test_a_rule_of_tokens_that_fails_costs_nothing(captured: Captured, result: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_rule_of_tokens_that_fails_costs_nothing(
+    captured: Captured, result: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     def rule(_: object) -> Any:
         if isinstance(result, Exception):
             raise result
@@ -235,7 +239,13 @@ def test_without_an_inference_every_method_takes_its_call(captured: Captured) ->
 
 
 ANYTHING = st.one_of(
-    st.none(), st.integers(), st.floats(), st.text(max_size=3), st.binary(max_size=3), st.lists(st.integers(), max_size=2), st.just(Unindexable())
+    st.none(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=3),
+    st.binary(max_size=3),
+    st.lists(st.integers(), max_size=2),
+    st.just(Unindexable()),
 )
 METHODS: dict[str, tuple[str, ...]] = {
     "set_model": ("name", "version"),
@@ -250,9 +260,14 @@ METHODS: dict[str, tuple[str, ...]] = {
 }
 
 
-@given(st.lists(st.sampled_from(sorted(METHODS)).flatmap(
-    lambda name: st.tuples(st.just(name), st.fixed_dictionaries(dict.fromkeys(METHODS[name], ANYTHING)))
-), max_size=6))
+@given(
+    st.lists(
+        st.sampled_from(sorted(METHODS)).flatmap(
+            lambda name: st.tuples(st.just(name), st.fixed_dictionaries(dict.fromkeys(METHODS[name], ANYTHING)))
+        ),
+        max_size=6,
+    )
+)
 def test_no_method_ever_raises(calls: list[tuple[str, dict[str, Any]]]) -> None:
     with capture() as captured:
         with otelext.inference("chat") as inf:

@@ -117,7 +117,9 @@ def assert_outside() -> None:
     assert not trace.get_current_span().get_span_context().is_valid
 
 
-def assert_ended_once(captured: Captured, outcome: Outcome, *, spans: tuple[str, ...] = ("chat", "decode", "prefill")) -> None:
+def assert_ended_once(
+    captured: Captured, outcome: Outcome, *, spans: tuple[str, ...] = ("chat", "decode", "prefill")
+) -> None:
     ended = captured.inferences()
     assert [inference.outcome for inference in ended] == [outcome]
     assert sorted(span.name for span in captured.spans()) == sorted(spans)
@@ -164,9 +166,13 @@ def test_an_exception_of_the_engine_decides_the_outcome(
 
     if isinstance(error, concurrent.futures.CancelledError) and not isinstance(error, Exception):
         outcome = Outcome.CANCELLED
-    with pytest.raises(type(error)) as raised:
+
+    def read() -> None:
         for _ in make(engine)():
             assert_outside()
+
+    with pytest.raises(type(error)) as raised:
+        read()
     assert raised.value is error
     assert_outside()
     assert_ended_once(captured, outcome, spans=("chat",))
@@ -215,8 +221,8 @@ def test_close_from_another_thread_abandons_it(captured: Captured, make: Callabl
 def test_each_step_may_be_taken_by_another_thread(captured: Captured, make: Callable[[Engine], Decorated]) -> None:
     running = make(three)()
     with concurrent.futures.ThreadPoolExecutor(1) as one, concurrent.futures.ThreadPoolExecutor(1) as two:
-        steps = [one.submit(next, running, None), two.submit(next, running, None)]
-        assert [step.result() for step in steps] == ["a", "b"]
+        assert one.submit(next, running).result() == "a"
+        assert two.submit(next, running).result() == "b"
         assert one.submit(list, running).result() == ["c"]
         for pool in (one, two):
             assert not pool.submit(trace.get_current_span).result().get_span_context().is_valid
@@ -355,7 +361,7 @@ def test_set_outcome_goes_before_every_other_rule(
     running = make(engine)()
     next(running)
     inner[0].set_outcome(outcome)
-    with pytest.raises(ValueError, match="^$"):
+    with pytest.raises(ValueError, match=r"^$"):
         next(running)
     assert [i.outcome for i in captured.inferences()] == [outcome]
     error_type = (captured.spans("chat")[0].attributes or {}).get("error.type")
@@ -364,9 +370,7 @@ def test_set_outcome_goes_before_every_other_rule(
         assert captured.spans("chat")[0].status.status_code is StatusCode.UNSET
 
 
-def test_two_streams_interleaved_keep_their_own_spans(
-    captured: Captured, make: Callable[[Engine], Decorated]
-) -> None:
+def test_two_streams_interleaved_keep_their_own_spans(captured: Captured, make: Callable[[Engine], Decorated]) -> None:
     one, two = make(three)(), make(three)()
     assert [next(one), next(two), next(two), next(one), next(one), next(two)] == ["a", "a", "b", "b", "c", "c"]
     assert next(two, None) is None
@@ -477,9 +481,7 @@ def test_within_an_inference_that_ended_the_one_around_it_is_current(captured: C
     assert fetch.parent.span_id == chat.context.span_id
 
 
-def test_a_chunk_that_cannot_be_looked_into_is_output(
-    captured: Captured, make: Callable[[Engine], Decorated]
-) -> None:
+def test_a_chunk_that_cannot_be_looked_into_is_output(captured: Captured, make: Callable[[Engine], Decorated]) -> None:
     class Odd:
         @property
         def choices(self) -> object:

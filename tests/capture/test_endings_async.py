@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import sys
 import threading
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import StatusCode
@@ -114,10 +116,10 @@ def make(request: pytest.FixtureRequest) -> Callable[[Engine], Start]:
 
 async def three() -> AsyncGenerator[str, None]:
     with otelext.stage("prefill"):
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
     async with otelext.stage("decode"):  # held open across each yield
         for chunk in ("a", "b", "c"):
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             yield chunk
 
 
@@ -146,7 +148,7 @@ async def collect() -> None:
     """Collect garbage, and let the event loop close what it found."""
     gc.collect()
     for _ in range(10):
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
 
 
 @BOTH
@@ -154,7 +156,7 @@ async def test_read_to_its_end_it_is_completed(captured: Captured, make: Callabl
     seen = []
     async for chunk in await make(three)():
         assert_outside()
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         assert_outside()
         seen.append(chunk)
     assert seen == ["a", "b", "c"]
@@ -175,12 +177,15 @@ async def test_an_exception_of_the_engine_decides_the_outcome(
     async def engine() -> AsyncGenerator[str, None]:
         for _ in range(chunks):
             yield "a"
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         raise error
 
-    with pytest.raises(type(error)) as raised:
+    async def read() -> None:
         async for _ in await make(engine)():
             assert_outside()
+
+    with pytest.raises(type(error)) as raised:
+        await read()
     assert raised.value is error
     assert_outside()
     assert_ended_once(captured, outcome)
@@ -323,12 +328,12 @@ async def test_a_time_out_from_outside_is_a_cancellation(
         async for _ in await make(stuck)():
             pass
 
+    async def within() -> None:
+        with anyio.fail_after(0.01):
+            await read()
+
     with pytest.raises((asyncio.TimeoutError, TimeoutError)):
-        if way == "wait_for":
-            await asyncio.wait_for(read(), 0.01)
-        else:
-            with anyio.fail_after(0.01):
-                await read()
+        await (asyncio.wait_for(read(), 0.01) if way == "wait_for" else within())
     assert_outside()
     assert_ended_once(captured, Outcome.CANCELLED, "decode")
 
@@ -433,7 +438,7 @@ def make_call(request: pytest.FixtureRequest) -> Callable[[Callable[[], Awaitabl
 async def test_an_awaited_call_is_completed(captured: Captured, make_call: Any) -> None:
     async def work() -> int:
         async with otelext.stage("prefill"):
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
         assert otelext.current_inference().span_name == "chat"
         return 7
 
@@ -458,7 +463,7 @@ async def test_an_awaited_call_that_is_cancelled(captured: Captured, make_call: 
 @BOTH
 async def test_an_awaited_call_that_raises(captured: Captured, make_call: Any) -> None:
     async def work() -> int:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         raise LookupError
 
     with pytest.raises(LookupError):
@@ -486,7 +491,8 @@ def test_a_call_that_is_never_awaited_is_complained_about_once(captured: Capture
     for function in (plain, otelext.inference("chat")(plain), otelext.stage("decode")(plain)):
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            function()
+            _ = function()
+            del _
             gc.collect()
         assert [str(w.message).split("'")[1].rpartition(".")[2] for w in said] == ["plain"]
     assert captured.inferences() == []
@@ -495,7 +501,8 @@ def test_a_call_that_is_never_awaited_is_complained_about_once(captured: Capture
 def test_a_returned_coroutine_that_is_never_awaited_is_abandoned(captured: Captured) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        function_returning_a_coroutine(lambda: asyncio.sleep(0, 1))()
+        _ = function_returning_a_coroutine(lambda: asyncio.sleep(0, 1))()
+        del _
         gc.collect()
     assert_ended_once(captured, Outcome.ABANDONED)
 
@@ -577,12 +584,12 @@ def test_a_suspended_call_that_is_collected_leaves_the_collectors_context_alone(
         yield "a"
 
     async def main() -> None:
-        calls = {
-            "coroutine": lambda: coroutine(work)(),
-            "function_returning_a_coroutine": lambda: function_returning_a_coroutine(work)(),
-            "managed": lambda: managed(work)(),
-            "generator": lambda: read(generator),
-            "iterator": lambda: read(returned_iterator),
+        calls: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
+            "coroutine": coroutine(work),
+            "function_returning_a_coroutine": function_returning_a_coroutine(work),
+            "managed": managed(work),
+            "generator": functools.partial(read, generator),
+            "iterator": functools.partial(read, returned_iterator),
         }
         task = asyncio.ensure_future(calls[kind]())
         await asyncio.sleep(0)
@@ -628,9 +635,12 @@ def test_close_from_another_thread_and_loop(captured: Captured, make: Callable[[
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.timeout is new in Python 3.11")
 async def test_asyncio_timeout_around_the_consumer(captured: Captured, make: Callable[[Engine], Start]) -> None:
-    with pytest.raises(TimeoutError):
+    async def read() -> None:
         async with asyncio.timeout(0.01):  # type: ignore[attr-defined, unused-ignore]
             async for _ in await make(stuck)():
                 pass
+
+    with pytest.raises(TimeoutError):
+        await read()
     assert_outside()
     assert_ended_once(captured, Outcome.CANCELLED, "decode")

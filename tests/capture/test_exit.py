@@ -73,7 +73,10 @@ WAYS = {
     "a sync stream is open": ("running = sync(); next(running)", ["abandoned"]),
     "two sync streams are open": ("a, b = sync(), sync(); next(a); next(b)", ["abandoned", "abandoned"]),
     "one is done": ("list(sync())", ["completed"]),
-    "a stream is open in a global and another is done": ("list(sync()); running = sync(); next(running)", ["completed", "abandoned"]),
+    "a stream is open in a global and another is done": (
+        "list(sync()); running = sync(); next(running)",
+        ["completed", "abandoned"],
+    ),
     "a daemon thread streams": (
         """
         started = threading.Event()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from fastapi import Depends, FastAPI
@@ -16,7 +16,7 @@ from starlette.responses import StreamingResponse
 import otelext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from otelext.testing import Captured
 
@@ -33,7 +33,7 @@ def tokens(prompt: str) -> Iterator[str]:
 async def async_tokens(prompt: str) -> AsyncIterator[str]:
     with otelext.stage("decode"):
         for token in prompt:
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             yield token
 
 
@@ -148,7 +148,8 @@ async def get(path: str, prompt: str = "abc") -> httpx.Response:
 
 
 @pytest.mark.parametrize(
-    "path", ["/sync-generator", "/async-generator", "/streaming-endpoint", "/sync-streaming-endpoint", "/iterable-endpoint"]
+    "path",
+    ["/sync-generator", "/async-generator", "/streaming-endpoint", "/sync-streaming-endpoint", "/iterable-endpoint"],
 )
 async def test_a_streamed_answer(captured: Captured, path: str) -> None:
     response = await get(path)
@@ -207,7 +208,9 @@ class Disconnect:
             await anyio.sleep(0.01)
 
 
-@pytest.mark.parametrize("path", ["/sync-generator", "/async-generator", "/streaming-endpoint", "/sync-streaming-endpoint"])
+@pytest.mark.parametrize(
+    "path", ["/sync-generator", "/async-generator", "/streaming-endpoint", "/sync-streaming-endpoint"]
+)
 async def test_a_client_that_hangs_up_abandons_what_is_left(captured: Captured, path: str) -> None:
     import gc
 

@@ -12,8 +12,8 @@ from opentelemetry import baggage, trace
 from opentelemetry.context import attach, detach
 from opentelemetry.propagate import extract, inject
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanLimits
 from opentelemetry.sdk.trace import Span as SDKSpan
+from opentelemetry.sdk.trace import SpanLimits
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
@@ -37,13 +37,16 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from otelext.testing import Captured
-
 
 @pytest.fixture(autouse=True)
 def wall_clock(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
     """Wall time that stands still, so that the two lanes' times are equal."""
-    for name in ("otelext.capture.inference", "otelext.capture.stage", "otelext.capture.span", "opentelemetry.sdk.trace"):
+    for name in (
+        "otelext.capture.inference",
+        "otelext.capture.stage",
+        "otelext.capture.span",
+        "opentelemetry.sdk.trace",
+    ):
         module = importlib.import_module(name)
         monkeypatch.setattr(module, "time_ns", lambda: 1_700_000_000_000_000_000)
 
@@ -63,7 +66,12 @@ def normalised(spans: Sequence[ReadableSpan], *, with_user_times: bool = False) 
                 "state": dict(span.context.trace_state),
                 "parent": None
                 if span.parent is None
-                else (span.parent.span_id, span.parent.is_remote, int(span.parent.trace_flags), dict(span.parent.trace_state)),
+                else (
+                    span.parent.span_id,
+                    span.parent.is_remote,
+                    int(span.parent.trace_flags),
+                    dict(span.parent.trace_state),
+                ),
                 "id": span.context.span_id,
                 "kind": span.kind,
                 "attributes": dict(span.attributes or {}),
@@ -81,7 +89,9 @@ def normalised(spans: Sequence[ReadableSpan], *, with_user_times: bool = False) 
                 "status": (span.status.status_code, span.status.description),
                 "scope": span.instrumentation_scope,
                 "resource": dict(span.resource.attributes),
-                "times": (span.start_time, span.end_time) if span.instrumentation_scope.name == semconv.SCOPE_NAME else None,
+                "times": (span.start_time, span.end_time)
+                if span.instrumentation_scope.name == semconv.SCOPE_NAME
+                else None,
             }
         )
     return sorted(found, key=lambda one: (one["trace"], one["id"]))
@@ -113,11 +123,10 @@ def assert_same(scenario: Callable[[], None], **options: Any) -> list[dict[str, 
 
 def test_the_suite_looks_at_two_lanes(lane: str, lane_capture: Any) -> None:
     with lane_capture(), otelext.inference("chat"):
-        assert type(trace.get_current_span()) is LightSpan if lane == "light" else isinstance(
-            trace.get_current_span(), SDKSpan
-        )
+        for span in (trace.get_current_span(), otelext.current_inference().span):
+            assert isinstance(span, LightSpan if lane == "light" else SDKSpan)
         with otelext.stage("prefill"):
-            assert (type(trace.get_current_span()) is LightSpan) is (lane == "light")
+            assert isinstance(trace.get_current_span(), LightSpan if lane == "light" else SDKSpan)
 
 
 # --- scenarios ---------------------------------------------------------------------------------------------------------
@@ -230,8 +239,7 @@ def user_ended(_: Any) -> None:
 
 def as_context_manager(_: Any) -> None:
     with pytest.raises(RuntimeError, match="x"), otelext.inference("chat"), trace.get_current_span():
-        msg = "x"
-        raise RuntimeError(msg)
+        raise RuntimeError("x")
 
 
 SCENARIOS = (plain, streamed, failing, renamed, nested, alone, siblings, edited, user_ended, as_context_manager)
@@ -258,7 +266,11 @@ def test_the_metrics_are_the_same(scenario: Callable[[Any], None], clock: Any) -
         found.append(
             {
                 name: sorted(
-                    (sorted(p.attributes.items()), getattr(p, "sum", getattr(p, "value", None)), getattr(p, "count", None))
+                    (
+                        sorted(p.attributes.items()),
+                        getattr(p, "sum", getattr(p, "value", None)),
+                        getattr(p, "count", None),
+                    )
                     for p in points[name]
                 )
                 for name in points
@@ -465,7 +477,13 @@ def test_children_of_an_unsampled_inference_are_unsampled(lane_capture: Any) -> 
 
 TEXTS = st.text("ab\u00e9", max_size=6)
 VALUES: st.SearchStrategy[Any] = st.one_of(
-    TEXTS, st.integers(-5, 5), st.booleans(), st.floats(allow_nan=False), st.lists(TEXTS, max_size=2), st.none(), st.just(object)
+    TEXTS,
+    st.integers(-5, 5),
+    st.booleans(),
+    st.floats(allow_nan=False),
+    st.lists(TEXTS, max_size=2),
+    st.none(),
+    st.just(object),
 )
 ATTRIBUTES = st.one_of(st.none(), st.dictionaries(TEXTS, VALUES, max_size=3))
 CONTEXTS = st.sampled_from(
@@ -535,7 +553,7 @@ def test_the_light_span_is_a_span_of_the_api() -> None:
         with otelext.inference("chat"):
             span: Any = trace.get_current_span()
             assert isinstance(span, trace.Span)
-            assert type(span) is LightSpan
+            assert isinstance(span, LightSpan)
             assert span.context == span.get_span_context()
             assert span.kind is trace.SpanKind.INTERNAL
             assert not hasattr(span, "__dict__")

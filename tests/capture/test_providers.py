@@ -8,7 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 from opentelemetry.metrics import _internal as metrics_globals
 from opentelemetry.sdk.environment_variables import OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED
 from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanProcessor, SynchronousMultiSpanProcessor
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 def is_light() -> bool:
     with otelext.inference("chat"):
-        span = trace.get_current_span()
+        span: object = trace.get_current_span()
         assert isinstance(span, (LightSpan, SDKSpan))
-        return type(span) is LightSpan
+        return isinstance(span, LightSpan)
 
 
 class PassiveProcessor(SpanProcessor):
@@ -100,7 +100,8 @@ def test_a_lane_that_switches_within_an_inference_does_so_with_the_next() -> Non
         with otelext.inference("chat"):
             captured.tracer_provider.add_span_processor(StartListener())
             with otelext.stage("decode"):
-                assert type(trace.get_current_span()) is LightSpan
+                span: object = trace.get_current_span()
+                assert isinstance(span, LightSpan)
         assert not is_light()
         assert sorted(span.name for span in captured.spans()) == ["chat", "chat", "decode"]
 
@@ -167,12 +168,12 @@ class ForeignTracer(trace.Tracer):
     def __init__(self) -> None:
         self.spans: list[ForeignSpan] = []
 
-    def start_span(self, name: str, context: Any = None, **_: Any) -> ForeignSpan:
+    def start_span(self, name: str, context: Any = None, *_: Any, **__: Any) -> ForeignSpan:
         parent = trace.get_current_span(context).get_span_context()
         self.spans.append(ForeignSpan(name, len(self.spans) + 1, parent if parent.is_valid else None))
         return self.spans[-1]
 
-    def start_as_current_span(self, name: str, **_: Any) -> Any:
+    def start_as_current_span(self, name: str, *_: Any, **__: Any) -> Any:
         raise NotImplementedError
 
 
@@ -301,7 +302,7 @@ class RaisingTracer(ForeignTracer):
         super().__init__()
         self.at_start = at_start
 
-    def start_span(self, name: str, context: Any = None, **_: Any) -> ForeignSpan:
+    def start_span(self, name: str, context: Any = None, *_: Any, **__: Any) -> ForeignSpan:
         if self.at_start:
             raise RuntimeError(name)
         return RaisingSpan(name, 5, None)
@@ -410,7 +411,5 @@ def test_a_disabled_sdk_costs_nothing_and_breaks_nothing() -> None:
     import threading
     print(current_binding().submit, [t.name for t in threading.enumerate() if "otelext" in t.name])
     """
-    out = run_python(
-        textwrap.dedent(code) + textwrap.dedent(USE) + textwrap.dedent(check), OTEL_SDK_DISABLED="true"
-    )
+    out = run_python(textwrap.dedent(code) + textwrap.dedent(USE) + textwrap.dedent(check), OTEL_SDK_DISABLED="true")
     assert out.split("\n")[:2] == ["completed True", "None []"]

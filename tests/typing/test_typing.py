@@ -8,8 +8,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -78,7 +82,14 @@ def mypy(path: Path, version: str) -> set[tuple[int, str]]:
     result = subprocess.run(
         [
             *(sys.executable, "-m", "mypy", "--strict", "--output", "json", "--python-version", version),
-            *("--config-file", "", "--explicit-package-bases", "--cache-dir", str(ROOT / ".mypy_cache" / "typing"), str(path)),
+            *(
+                "--config-file",
+                "",
+                "--explicit-package-bases",
+                "--cache-dir",
+                str(ROOT / ".mypy_cache" / "typing"),
+                str(path),
+            ),
         ],
         cwd=ROOT,
         env={**os.environ, "MYPYPATH": str(ROOT)},
@@ -89,16 +100,19 @@ def mypy(path: Path, version: str) -> set[tuple[int, str]]:
     )
     assert result.returncode in {0, 1}, result.stdout + result.stderr
     found = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
-    return {
-        (entry["line"], f"{entry['file']}: {entry['message']}") for entry in found if entry["severity"] == "error"
-    }
+    return {(entry["line"], f"{entry['file']}: {entry['message']}") for entry in found if entry["severity"] == "error"}
 
 
 def pyright(path: Path, version: str) -> set[tuple[int, str]]:
     command = shutil.which("basedpyright", path=str(Path(sys.executable).parent)) or shutil.which("pyright")
     if command is None:
         pytest.skip("pyright is not installed")
-    settings = {"typeCheckingMode": "strict", "include": [str(path)], "pythonVersion": version, "extraPaths": [str(ROOT)]}
+    settings = {
+        "typeCheckingMode": "strict",
+        "include": [str(path)],
+        "pythonVersion": version,
+        "extraPaths": [str(ROOT)],
+    }
     settings["reportUnusedCallResult"] = settings["reportUnusedCoroutine"] = "none"
     project = ROOT / ".mypy_cache" / f"pyright-{path.stem}-{version}.json"
     project.parent.mkdir(exist_ok=True)
@@ -125,15 +139,15 @@ CHECKERS = [pytest.param(mypy, "3.10"), pytest.param(mypy, "3.13"), pytest.param
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("check", "version"), CHECKERS)
-def test_what_is_right_is_accepted(check: object, version: str) -> None:
-    assert callable(check)
+def test_what_is_right_is_accepted(check: Callable[[Path, str], set[tuple[int, str]]], version: str) -> None:
     assert check(ACCEPTED, version) == set()
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("check", "version"), CHECKERS)
-def test_what_is_wrong_is_rejected(check: object, version: str, tmp_path: Path) -> None:
-    assert callable(check)
+def test_what_is_wrong_is_rejected(
+    check: Callable[[Path, str], set[tuple[int, str]]], version: str, tmp_path: Path
+) -> None:
     path = tmp_path / "rejected.py"
     path.write_text(REJECTED)
     errors = check(path, version)
