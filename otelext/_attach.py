@@ -10,9 +10,12 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import threading
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from opentelemetry import metrics, trace
 from opentelemetry.metrics import NoOpMeter
 from opentelemetry.trace import NoOpTracer, ProxyTracerProvider
 
@@ -178,10 +181,6 @@ if hasattr(os, "register_at_fork"):
 
 def force_flush(timeout: float) -> bool:
     """Drain the worker, then flush metrics, logs and spans, within `timeout` seconds."""
-    from time import monotonic  # noqa: PLC0415
-
-    from opentelemetry import metrics, trace  # noqa: PLC0415
-
     deadline = monotonic() + timeout
     done = worker.force_flush(timeout)
     providers: list[Any] = [metrics.get_meter_provider()]
@@ -189,13 +188,38 @@ def force_flush(timeout: float) -> bool:
     if logs is not None:
         providers.append(logs.get_logger_provider())
     providers.append(trace.get_tracer_provider())
-    for provider in providers:
-        flush = getattr(provider, "force_flush", None)
-        if flush is None:
-            continue
+    # Each on a thread of its own: the SDK's flushes export in the caller, for as long as an exporter takes.
+    # Not where a processor flushes from within the worker: there such a thread would wait for the worker in vain.
+    inline = worker.drains_here
+    flushes = [_Flush(provider, deadline, inline=inline) for provider in providers if hasattr(provider, "force_flush")]
+    flushed = [flush.wait() for flush in flushes]
+    return all(flushed) and done
+
+
+class _Flush:
+    """One provider's flush, under way."""
+
+    def __init__(self, provider: Any, deadline: float, *, inline: bool) -> None:
+        self._provider = provider
+        self._deadline = deadline
+        self._done = False
+        self._thread = threading.Thread(target=self._run, name="otelext-flush", daemon=True)
         try:
-            done = flush(max(1, int((deadline - monotonic()) * 1000))) is not False and done
+            if not inline:
+                self._thread.start()
+        except RuntimeError:  # the interpreter is exiting
+            inline = True
+        if inline:
+            self._run()
+
+    def _run(self) -> None:
+        try:
+            left = max(1, int((self._deadline - monotonic()) * 1000))
+            self._done = self._provider.force_flush(left) is not False
         except Exception:  # noqa: BLE001  # a foreign exporter or a callback; the others are still flushed
             report("otelext.force_flush: a provider raised", exc_info=True)
-            done = False
-    return done
+
+    def wait(self) -> bool:
+        if self._thread.ident is not None:
+            self._thread.join(max(0.0, self._deadline - monotonic()))
+        return self._done

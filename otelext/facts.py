@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from opentelemetry.context import Context, get_current
 
 from otelext import semconv
+from otelext.capture.arguments import cost_of
 from otelext.capture.binding import Binding, current_binding
-from otelext.capture.context import SPAN_KEY, enclosing
+from otelext.capture.context import SPAN_KEY, open_inference
 from otelext.capture.failure import report
 from otelext.capture.gauges import LOADED_MODELS, QUEUES, is_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otelext.capture.inference import Inference
     from otelext.semconv import Metric
 
 _P = ParamSpec("_P")
@@ -184,14 +184,13 @@ def cost(usd: float, *, model: str | None = None) -> None:
         usd: US dollars, not negative.
         model: The model.
     """
-    inference = _inference()
+    inference = open_inference(get_current())
     if inference is not None and model is None:
         inference.set_cost(usd)
         return
-    if isinstance(usd, bool) or not isinstance(usd, (int, float)) or not 0 <= usd < float("inf"):
-        report("otelext: a cost is a finite number of US dollars, not %r; it was left out", usd)
-        return
-    _submit(semconv.COST_TOTAL, usd, _model("cost", model))
+    amount = cost_of(usd)
+    if amount is not None:
+        _submit(semconv.COST_TOTAL, amount, _model("cost", model))
 
 
 def _ratio(metric: Metric, value: float, document_type: str | None, model: str | None) -> None:
@@ -199,7 +198,7 @@ def _ratio(metric: Metric, value: float, document_type: str | None, model: str |
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
         report("otelext: %s is a number from 0 to 1, not %r; it was left out", metric.name, value)
         return
-    inference = _inference()
+    inference = open_inference(get_current())
     if document_type is None and inference is not None:
         document_type = inference.document_type
     kind: tuple[tuple[str, str], ...] = ()
@@ -214,15 +213,9 @@ def _submit(metric: Metric, value: float, attributes: tuple[tuple[str, str], ...
         binding.submit(Fact(metric, value, attributes, binding))
 
 
-def _inference() -> Inference | None:
-    scope = enclosing(get_current())
-    inference = None if scope is None else scope.owner
-    return None if inference is None or inference.end_ns is not None else inference
-
-
 def _model(call: str, model: str | None) -> tuple[tuple[str, str], ...]:
     if model is None:
-        inference = _inference()
+        inference = open_inference(get_current())
         model = None if inference is None else inference.model
     if model is None or not _is_text(call, "model", model):
         return ()

@@ -297,7 +297,12 @@ def test_a_fact_with_a_bad_model_counts_without_it(
     assert "model of structured_output is a non-empty str" in caplog.text
 
 
-def test_without_providers_facts_go_nowhere_and_cost_nothing() -> None:
+def test_without_providers_facts_go_nowhere_and_cost_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    from otelext import _attach
+
+    before = _attach.worker.queue_size
     facts.queue("gpu", 1)
     facts.accuracy(0.5)
     facts.cost(1)
+    assert _attach.worker.queue_size == before
+    assert caplog.records == []

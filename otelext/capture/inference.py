@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import sys
 import weakref
 from threading import get_ident
@@ -13,6 +12,7 @@ from opentelemetry.context import Context, get_current
 
 from otelext import semconv
 from otelext.capture import timing
+from otelext.capture.arguments import cost_of, count_of, text_of
 from otelext.capture.binding import Binding, current_binding
 from otelext.capture.context import entered, open_inference
 from otelext.capture.failure import report
@@ -215,9 +215,9 @@ class Inference:
         if self.first_ns is not None:
             report("otelext: set_model(%r) came after the first token and was left out", name)
             return
-        self.model = _text("model", name, self.model)
+        self.model = text_of("model", name, self.model)
         if version is not None:
-            self.model_version = _text("version", version, self.model_version)
+            self.model_version = text_of("version", version, self.model_version)
 
     def set_input(
         self,
@@ -239,11 +239,11 @@ class Inference:
         """
         if self.end_ns is not None:
             return
-        self.images = _count("images", images, self.images)
-        self.pages = _count("pages", pages, self.pages)
-        self.pixels = _count("pixels", pixels, self.pixels)
-        self.image_tokens = _count("image_tokens", image_tokens, self.image_tokens)
-        self.text_tokens = _count("text_tokens", text_tokens, self.text_tokens)
+        self.images = count_of("images", images, self.images)
+        self.pages = count_of("pages", pages, self.pages)
+        self.pixels = count_of("pixels", pixels, self.pixels)
+        self.image_tokens = count_of("image_tokens", image_tokens, self.image_tokens)
+        self.text_tokens = count_of("text_tokens", text_tokens, self.text_tokens)
 
     def set_usage(
         self,
@@ -261,9 +261,9 @@ class Inference:
         """
         if self.end_ns is not None:
             return
-        self.input_tokens = _count("input_tokens", input_tokens, self.input_tokens)
-        self.output_tokens_reported = _count("output_tokens", output_tokens, self.output_tokens_reported)
-        self.cached_input_tokens = _count("cached_input_tokens", cached_input_tokens, self.cached_input_tokens)
+        self.input_tokens = count_of("input_tokens", input_tokens, self.input_tokens)
+        self.output_tokens_reported = count_of("output_tokens", output_tokens, self.output_tokens_reported)
+        self.cached_input_tokens = count_of("cached_input_tokens", cached_input_tokens, self.cached_input_tokens)
 
     def set_response(self, *, model: str | None = None, finish_reasons: Sequence[str] | None = None) -> None:
         """Say what came back, for the span and the log line.
@@ -274,7 +274,7 @@ class Inference:
         """
         if self.end_ns is not None:
             return
-        self.response_model = _text("model", model, self.response_model)
+        self.response_model = text_of("model", model, self.response_model)
         if finish_reasons is not None:
             reasons = (finish_reasons,) if isinstance(finish_reasons, str) else finish_reasons
             try:
@@ -300,10 +300,10 @@ class Inference:
         """
         if self.end_ns is not None:
             return
-        self.document_type = _text("type", type, self.document_type)
-        self.width = _count("width", width, self.width)
-        self.height = _count("height", height, self.height)
-        self.fields = _count("fields", fields, self.fields)
+        self.document_type = text_of("type", type, self.document_type)
+        self.width = count_of("width", width, self.width)
+        self.height = count_of("height", height, self.height)
+        self.fields = count_of("fields", fields, self.fields)
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
         """Set an attribute of the span; it never reaches a metric.
@@ -340,10 +340,9 @@ class Inference:
         """
         if self.end_ns is not None:
             return
-        if isinstance(usd, bool) or not isinstance(usd, (int, float)) or not 0 <= usd < float("inf"):
-            report("otelext: a cost is a finite number of US dollars, not %r; it was left out", usd)
-            return
-        self.cost = (self.cost or 0.0) + usd
+        amount = cost_of(usd)
+        if amount is not None:
+            self.cost = (self.cost or 0.0) + amount
 
     def stage(self, name: str) -> stage:
         """A stage of this inference, for a thread, task or queue that its context does not reach.
@@ -371,7 +370,7 @@ class Inference:
         now = perf_counter_ns()
         if self.end_ns is not None:
             return
-        count = _count("n", n, None)
+        count = count_of("n", n, None)
         if not count:
             return
         self.counted = True
@@ -672,25 +671,3 @@ def _is_cancelled(task: Any) -> bool:
     # Before Python 3.11 a task that waits shows its cancellation in nothing but what it waits for.
     waits_for = getattr(task, "_fut_waiter", None)
     return waits_for is not None and bool(waits_for.cancelled())
-
-
-def _count(name: str, value: object, before: int | None) -> int | None:
-    if value is None:
-        return before
-    try:
-        count = operator.index(value)  # type: ignore[arg-type]  # what is no integer raises TypeError
-    except Exception:  # noqa: BLE001  # an object's own `__index__` may raise anything
-        count = -1
-    if count < 0 or isinstance(value, bool):
-        report("otelext: %s is a count of 0 or more, not %r; it was left out", name, value)
-        return before
-    return count
-
-
-def _text(name: str, value: object, before: str | None) -> str | None:
-    if value is None:
-        return before
-    if not isinstance(value, str) or not value:
-        report("otelext: %s is a non-empty str, not %r; it was left out", name, value)
-        return before
-    return value

@@ -9,6 +9,7 @@ from opentelemetry.context import attach, get_current
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import NoOpTracerProvider
 
+from otelext import semconv
 from otelext.capture.binding import Binding
 from otelext.capture.context import SCOPE_KEY, leave, open_inference
 from otelext.capture.decorate import decorate
@@ -79,7 +80,8 @@ class inference:  # noqa: N801  # used as a decorator and in `with`, as `context
         """Decorate `function`."""
         if self._error is not None:
             raise self._error
-        if isinstance(self._model, str):
+        # Bounded, since a decorator may stand in a function that each request calls.
+        if isinstance(self._model, str) and len(DECLARED_MODELS) < semconv.MAX_VALUES:
             DECLARED_MODELS.add(self._model)
         return decorate(function, self._begin)
 

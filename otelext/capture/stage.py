@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound="Callable[..., Any]")
 _PATTERN: Final = re.compile(semconv.STAGE_NAME_PATTERN)
 _MAX_REMEMBERED = 1024
+_MAX_KEPT: Final = 1000
+"""Stages that an inference keeps until its end; those after them are emitted as they end."""
 _valid_names: set[str] = set(semconv.KNOWN_STAGES)
 
 
@@ -65,6 +67,7 @@ class RunningStage:
     """
 
     __slots__ = (
+        "_alone",
         "_held_before",
         "_wall_ns",
         "binding",
@@ -97,6 +100,7 @@ class RunningStage:
                 inference = open_inference(outer)
         self.inference = inference
         self.top_level = True
+        self._alone = False
         parent_context = outer
         if inference is None:
             self.binding = current_binding()
@@ -111,7 +115,10 @@ class RunningStage:
                 parent_context = inference.context
             else:
                 self.top_level = scope is inference or scope.end_ns is not None
-            inference.stages.append(self)
+            # A stage a token would grow an inference without a bound; before the first token each one is needed.
+            self._alone = inference.first_ns is not None and len(inference.stages) >= _MAX_KEPT
+            if not self._alone:
+                inference.stages.append(self)
             inference.let_go = False
         self.span: trace.Span | Span | None = None
         if with_span:
@@ -176,7 +183,7 @@ class RunningStage:
             report("otelext could not end a stage's span", exc_info=True)
         try:
             submit = self.binding.submit
-            if submit is not None and (inference is None or inference.end_ns is not None):
+            if submit is not None and (self._alone or inference is None or inference.end_ns is not None):
                 submit(self)
         except Exception:  # noqa: BLE001  # telemetry never fails the user's stage
             report("otelext could not end a stage", exc_info=True)

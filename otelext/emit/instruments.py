@@ -10,6 +10,7 @@ from opentelemetry.metrics import Observation
 
 from otelext import semconv
 from otelext._version import __version__
+from otelext.capture.failure import report
 from otelext.emit.series import HistogramSeries
 from otelext.semconv import Kind, Metric
 
@@ -120,7 +121,10 @@ class Instruments:
                 counter = self._counters[name] = self._meter.create_counter(
                     name, unit=metric.unit, description=metric.description
                 )
-            counter.add(value, self.bounded(dict(key)), _NO_SPAN)
+            try:
+                counter.add(value, self.bounded(dict(key)), _NO_SPAN)
+            except Exception:  # noqa: BLE001  # a foreign provider's; the other sums are still delivered
+                report("otelext could not add to a counter", exc_info=True)
 
     def after_fork(self) -> None:
         """Begin at zero in a forked child.

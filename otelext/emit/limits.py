@@ -36,6 +36,10 @@ class ValueLimits:
         if not any(known is values for known in declared):
             declared.append(values)
 
+    def forget(self) -> None:
+        """Forget which values were admitted; declared ones keep their places."""
+        self._admitted = {}
+
     def admit(self, key: str, value: str) -> str:
         """`value`, or `other` where the attribute `key` has its full number of values already."""
         admitted = self._admitted.get(key)

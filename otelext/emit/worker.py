@@ -80,6 +80,11 @@ class Worker:
         """Records dropped so far because the queue was full."""
         return self._dropped
 
+    @property
+    def drains_here(self) -> bool:
+        """Whether a processor or observer that the worker called is what asks."""
+        return self._drainer is threading.current_thread()
+
     def submit(self, record: Any) -> None:  # whatever the handler takes
         """Queue a record. Never blocks and never raises; a full queue drops the record and counts it."""
         queue = self._queue
@@ -124,7 +129,7 @@ class Worker:
             Whether everything was emitted in time. False at once where a processor or observer flushes from within:
             what is queued is being emitted already.
         """
-        if self._drainer is threading.current_thread():
+        if self.drains_here:
             return False
         if self._thread is None:
             if not self._queue:

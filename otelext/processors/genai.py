@@ -80,14 +80,14 @@ class GenAISpanProcessor(SpanProcessor):
     def _take(self, span: ReadableSpan) -> None:
         if not is_inference(span.attributes or {}):
             return
-        node = LINEAGE.find(span)
-        if node is None or node.claimed:
+        node, own = LINEAGE.find(span), span.get_span_context()
+        if node is None or own is None or node.claimed:
             return
         node.claimed = True
-        if LINEAGE.is_inside(node):
+        if LINEAGE.is_inside(node, own.trace_id):
             return
         # Those inside that ended stand before this record in the queue; those still open are found here.
-        LINEAGE.cover_open()
+        LINEAGE.cover_open(own.trace_id)
         binding = current_binding()
         if binding.instruments is not None:
             self._worker.submit(ForeignInference(span, node, binding))

@@ -41,6 +41,8 @@ def join(provider: Any, worker: Worker) -> None:  # the SDK's TracerProvider, or
             if given and (ours is members[0] or ours not in members):  # there already, or among others of the user's
                 return
             active._span_processors = (ours, *(member for member in members if member is not ours))  # noqa: SLF001
+        if isinstance(active, ConcurrentMultiSpanProcessor):  # first of those that run at the same time is not first
+            report("otelext can't flush before a ConcurrentMultiSpanProcessor's others; use otelext.force_flush()")
     except (AttributeError, TypeError):
         if given:
             return

@@ -8,7 +8,7 @@ from weakref import ref
 
 from opentelemetry.context import Context, get_current
 
-from otelext.capture.context import SPAN_KEY, enclosing
+from otelext.capture.context import SPAN_KEY, open_inference
 from otelext.capture.inference import OPEN
 from otelext.capture.span import Span
 
@@ -130,7 +130,7 @@ class Lineage:
         context = get_current() if parent_context is None else parent_context
         parent = self._of(span.parent) or self._nearest(context)
         unknown = None if parent is not None or span.parent is None else span.parent.span_id
-        around = _open_inference(context)
+        around = open_inference(context)
         if around is None and parent is not None:
             around = parent.inference
         place = _Place(span, self._leave)
@@ -149,21 +149,24 @@ class Lineage:
             node.ours = True
             node = node.parent
 
-    def cover_open(self) -> None:
-        """The same for each inference that is open now."""
-        for inference in tuple(OPEN):
+    def cover_open(self, trace_id: int) -> None:
+        """The same for each inference of the trace that is open now."""
+        for inference in _open_in(trace_id):
             self.cover(inference)
 
-    def is_inside(self, node: Node) -> bool:
-        """Whether the span started inside an open inference of ours."""
+    def is_inside(self, node: Node, trace_id: int) -> bool:
+        """Whether the span of the trace started inside an open inference of ours."""
         if node.inside:
             return True
         # A context that was propagated within the process (trace headers handed to an engine) names the parent by
         # its id alone.
-        above = {node.unknown_parent}
+        above: set[int | None] = {node.unknown_parent}
         for ancestor in node.ancestors():
             above.update((ancestor.span_id, ancestor.unknown_parent))
-        return any(span_id in above for inference in tuple(OPEN) for span_id in _span_ids(inference))
+        above.discard(None)
+        if not above:
+            return False
+        return any(span_id in above for inference in _open_in(trace_id) for span_id in _span_ids(inference))
 
     def _of(self, context: SpanContext | None) -> Node | None:
         if context is None:
@@ -178,16 +181,12 @@ class Lineage:
         return None if span is None else self._of(span.get_span_context())
 
 
-def _open_inference(context: Context) -> Inference | None:
-    scope = enclosing(context)
-    left = _MAX_DEPTH
-    while scope is not None and left:
-        inference = scope.owner
-        if inference is not None and inference.end_ns is None:
-            return inference
-        scope = enclosing(scope.outer)
-        left -= 1
-    return None
+def _open_in(trace_id: int) -> Iterator[Inference]:
+    # Of one trace alone: the caller is a request, and thousands of inferences may be open.
+    for inference in tuple(OPEN):
+        span = inference.span
+        if span is None or span.get_span_context().trace_id == trace_id:
+            yield inference
 
 
 def _span_ids(inference: Inference) -> Iterator[int]:

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.util._once import Once
 
 from otelext.capture.binding import rebind
+from otelext.capture.gauges import LOADED_MODELS, QUEUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -134,13 +135,25 @@ def capture(
     from otelext import _attach  # noqa: PLC0415
 
     observe = captured._inferences.append  # noqa: SLF001
-    with _global(tracer_provider, meter_provider):
+    with _global(tracer_provider, meter_provider), _fresh(QUEUES), _fresh(LOADED_MODELS):
+        _attach.limits.forget()
         _attach.worker.observers.append(observe)
         try:
             yield captured
         finally:
             _attach.worker.force_flush(_TIMEOUT_S)
             _attach.worker.observers.remove(observe)
+
+
+@contextmanager
+def _fresh(state: dict[Any, Any]) -> Iterator[None]:
+    before = dict(state)
+    state.clear()
+    try:
+        yield
+    finally:
+        state.clear()
+        state.update(before)
 
 
 @contextmanager

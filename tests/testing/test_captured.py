@@ -35,7 +35,11 @@ def test_blocks_do_not_see_each_other_and_the_globals_come_back() -> None:
 
 def test_ids_can_be_the_same_in_every_run() -> None:
     def ids() -> list[tuple[int, int]]:
-        with capture(id_generator=DeterministicIdGenerator()) as captured, otelext.inference("chat"), otelext.stage("a"):
+        with (
+            capture(id_generator=DeterministicIdGenerator()) as captured,
+            otelext.inference("chat"),
+            otelext.stage("a"),
+        ):
             pass
         return [(span.context.trace_id, span.context.span_id) for span in captured.spans() if span.context]
 
@@ -48,3 +52,11 @@ def test_an_unsampled_inference_has_metrics_and_no_span() -> None:
             pass
         assert captured.spans() == []
         assert captured.value("vlm.inferences", vlm_outcome="completed") == 1
+
+
+def test_many_blocks_share_no_limits() -> None:
+    for number in range(60):
+        with capture() as captured:
+            with otelext.inference("chat", model=f"model-{number}"):
+                pass
+            assert captured.value("vlm.inferences", gen_ai_request_model=f"model-{number}") == 1
