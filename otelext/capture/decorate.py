@@ -13,10 +13,13 @@ from opentelemetry.context import attach, get_current
 
 from otelext.capture.binding import attach_early
 from otelext.capture.context import leave
-from otelext.capture.stream import Awaited, Reference, Run, adopt, drive, drive_async, drive_coroutine
+from otelext.capture.drive import Awaited, Reference, drive, drive_async, drive_coroutine
+from otelext.capture.iterators import adopt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from otelext.capture.run import Run
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import weakref
-from threading import get_ident
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
@@ -15,12 +14,13 @@ from otelext.capture import timing
 from otelext.capture.arguments import cost_of, count_of, text_of
 from otelext.capture.binding import Binding, current_binding
 from otelext.capture.context import entered, open_inference
+from otelext.capture.delivery import Delivery
 from otelext.capture.failure import report
 from otelext.capture.outcome import outcome_of, type_name
-from otelext.capture.output import holds_output
 from otelext.capture.request import Request, request_of
 from otelext.capture.span import Span, start_span
 from otelext.capture.stage import RunningStage, end_span, stage
+from otelext.capture.stream import stream_of
 from otelext.semconv import Outcome
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ OPEN: Final[set[Inference]] = set()
 """Inferences that are running. Taking one out is what ends it: a set does that once, whoever comes first."""
 
 
-class Inference:
+class Inference(Delivery):
     """The facts of one inference, which `current_inference()` and `with otelext.inference(...)` give.
 
     Times are integer nanoseconds on `perf_counter_ns` inside and seconds in the public readings. Methods never
@@ -46,43 +46,22 @@ class Inference:
 
     __slots__ = (
         "__weakref__",
-        "_consumer_ns",
-        "_hold_depth",
-        "_hold_start",
-        "_hold_total",
-        "_pushed",
-        "_stepper",
         "_task",
-        "_tokens_rule",
         "admission_ns",
         "binding",
         "cached_input_tokens",
-        "chunks",
         "collected",
-        "consumer_at_delivery_ns",
-        "consumer_at_last_ns",
         "context",
         "cost",
-        "counted",
-        "counted_tokens",
-        "delivered_ns",
         "document_type",
-        "driven",
-        "end_ns",
         "error_type",
-        "explicit",
         "fields",
         "finish_reasons",
-        "first_chunk_tokens",
         "first_name",
-        "first_ns",
         "height",
-        "holds",
         "image_tokens",
         "images",
         "input_tokens",
-        "last_ns",
-        "let_go",
         "model",
         "model_version",
         "operation",
@@ -95,12 +74,9 @@ class Inference:
         "provider",
         "request",
         "response_model",
-        "runs_ahead",
         "settled",
         "span",
-        "stages",
         "start_ns",
-        "streamed",
         "text_tokens",
         "wall_ns",
         "width",
@@ -117,6 +93,7 @@ class Inference:
         start_ns: int | None = None,
         binding: Binding | None = None,
     ) -> None:
+        super().__init__(tokens)
         # Before the clock: attaching to new providers, once, is not the request's time.
         self.binding = current_binding() if binding is None else binding
         now = perf_counter_ns()
@@ -131,21 +108,7 @@ class Inference:
         self.provider = provider
         self.model_version = model_version
         self.first_name = self.span_name
-        self._tokens_rule = tokens
-        self.end_ns: int | None = None
-        self.first_ns: int | None = None
-        self.last_ns: int | None = None
-        self.delivered_ns: int | None = None
-        self.first_chunk_tokens = 1
-        self.chunks = self.counted_tokens = 0
-        self.counted = tokens is not None
-        self.explicit = self.driven = self.streamed = self.runs_ahead = self.collected = self.let_go = self._pushed = (
-            False
-        )
-        self._hold_depth = self._hold_start = self._hold_total = self._consumer_ns = self._stepper = 0
-        self.consumer_at_last_ns = self.consumer_at_delivery_ns = 0
-        self.holds: list[tuple[int, int]] | None = None
-        self.stages: list[RunningStage] = []
+        self.collected = False
         self.settled: Outcome | None = None
         self.outcome_given: Outcome | None = None
         self.error_type: str | None = None
@@ -352,42 +315,6 @@ class Inference:
         """
         return stage(name, inference=self)
 
-    # --- output -----------------------------------------------------------------------------------
-
-    def first_token(self) -> None:
-        """Stamp the first token now, if nothing did before. Counts nothing."""
-        if self.end_ns is None and self.first_ns is None:
-            self.first_ns = perf_counter_ns()
-
-    def add_tokens(self, n: int) -> None:
-        """Count tokens that an engine's callback brought, now. The first call stamps the first token.
-
-        From then on the yields of a decorated generator are deliveries and count no tokens.
-
-        Args:
-            n: Number of tokens.
-        """
-        now = perf_counter_ns()
-        if self.end_ns is not None:
-            return
-        count = count_of("n", n, None)
-        if not count:
-            return
-        self.counted = True
-        if not self.explicit:
-            self.explicit = True
-            self.counted_tokens = 0
-            self.first_chunk_tokens = 1
-        if self._hold_start:
-            self.runs_ahead = True
-        if self._stepper and self._stepper != get_ident():
-            self._pushed = True
-        if self.first_ns is None:
-            self.first_ns = now
-        self.last_ns = now
-        self.consumer_at_last_ns = self._consumer_ns
-        self.counted_tokens += count
-
     @overload
     def stream(self, iterable: AsyncIterable[_T], tokens: Callable[[_T], int] | None = None) -> AsyncIterator[_T]: ...
 
@@ -406,8 +333,6 @@ class Inference:
         Returns:
             An iterator, or an async iterator for an async iterable, over the same chunks.
         """
-        from otelext.capture.stream import stream_of  # noqa: PLC0415  # stream needs the classes of this module
-
         return stream_of(self, iterable, tokens)
 
     # --- readings ---------------------------------------------------------------------------------
@@ -448,7 +373,7 @@ class Inference:
         """This inference, as a scope."""
         return self
 
-    # --- what measures it -------------------------------------------------------------------------
+    # --- its end ----------------------------------------------------------------------------------
 
     def remember_task(self) -> None:
         """Keep the asyncio task that runs this inference, for what is said of it at exit."""
@@ -461,128 +386,6 @@ class Inference:
             if task is not None:
                 # Weak, or a task that nobody else keeps could never be collected, since an open inference is kept.
                 self._task = weakref.ref(task)
-
-    def hand_over(self, chunk: object) -> None:
-        """A chunk goes to the consumer of the whole inference."""
-        now = perf_counter_ns()
-        if self.explicit:
-            if holds_output(chunk):
-                if not self.streamed:
-                    self.chunks += 1
-                self.delivered_ns = now
-                self.consumer_at_delivery_ns = self._consumer_ns
-        else:
-            self._arrived(chunk, now, self._tokens_rule)
-        self._hold_start = now
-
-    def resume(self) -> None:
-        """The consumer of the whole inference asks for more."""
-        if self.explicit:
-            self._stepper = get_ident()
-        self._release(perf_counter_ns())
-
-    def hand_over_part(self, chunk: object, tokens: Callable[[Any], int] | None) -> None:
-        """A chunk of `stream()` goes to the function's own code."""
-        now = perf_counter_ns()
-        if self.end_ns is not None:
-            return
-        if not self.explicit:
-            self.explicit = True
-            self.chunks = self.counted_tokens = 0
-            self.first_chunk_tokens = 1
-        self.streamed = True
-        self.let_go = False
-        rule = tokens or self._tokens_rule
-        if rule is not None:
-            self.counted = True
-        self._arrived(chunk, now, rule)
-        if not self.driven:
-            self._hold_depth += 1
-            if self._hold_depth == 1:
-                self._hold_start = now
-
-    def resume_part(self) -> None:
-        """The function's own code asks `stream()` for more, or ends it."""
-        if self._hold_depth:
-            self._hold_depth -= 1
-            if self._hold_depth == 0:
-                self._release(perf_counter_ns())
-
-    def let_go_part(self) -> None:
-        """The function's own code drops `stream()` while it holds a chunk: by `break`, or by an exception.
-
-        Which one is not known here, so a cancellation that follows counts as one while it held the chunk, unless
-        the function went on by a stage or another stream.
-        """
-        self.let_go = self._hold_depth > 0
-        self.resume_part()
-
-    def _arrived(self, chunk: object, now: int, rule: Callable[[Any], int] | None) -> None:
-        if rule is None:
-            count = 1 if holds_output(chunk) else 0
-        else:
-            try:
-                count = int(rule(chunk))
-            except Exception:  # noqa: BLE001  # the user's rule may raise; the stream goes on
-                report("otelext: tokens= raised; the chunk was counted by the default rule", exc_info=True)
-                count = 1 if holds_output(chunk) else 0
-        if count <= 0:
-            return
-        if self.first_ns is None:
-            self.first_ns = now
-            self.first_chunk_tokens = count
-        self.last_ns = now
-        self.consumer_at_last_ns = self._consumer_ns
-        self.chunks += 1
-        self.counted_tokens += count
-
-    def _release(self, now: int) -> None:
-        start = self._hold_start
-        if not start:
-            return
-        self._hold_start = 0
-        self._hold_total += now - start
-        first = self.first_ns
-        if first is None or start < first:
-            # Only a hold that a stage reaches into changes the breakdown, so that role chunks keep nothing.
-            if any(s.end_ns is None or s.end_ns > start for s in self.stages):
-                holds = self.holds
-                if holds is None:
-                    self.holds = [(start, now)]
-                elif len(holds) < timing.MAX_HOLDS:
-                    holds.append((start, now))
-                else:
-                    holds[-1] = (holds[-1][0], now)
-            if first is None:
-                return
-            start = first
-        self._consumer_ns += now - start
-
-    def held_until(self, now: int) -> int:
-        """Nanoseconds up to `now` in which the consumer held a chunk and the producer stood still for it."""
-        if not self.stands_still:
-            return 0
-        start = self._hold_start
-        return self._hold_total + (now - start if start and now > start else 0)
-
-    @property
-    def stands_still(self) -> bool:
-        """Whether the producer stands still while the consumer holds a chunk, as a generator does.
-
-        It does not where a token came while a chunk was held. An engine that pushes from a thread of its own is
-        taken to go on too: with a quick client the holds are so short, and so soon after a token, that none ever
-        falls into one. Where holds make up more than a quarter of the time and still none did, it evidently waits.
-        """
-        if self.runs_ahead:
-            return False
-        if not self._pushed or self.first_ns is None or self.last_ns is None:
-            return True
-        return self.consumer_at_last_ns * 4 > self.last_ns - self.first_ns
-
-    @property
-    def held_since(self) -> int:
-        """When the consumer was handed the chunk that it holds, 0 while it holds none."""
-        return self._hold_start
 
     def succeed(self) -> None:
         """End normally."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from otelext import semconv
 from otelext.capture.breakdown import split
 
 if TYPE_CHECKING:
     from otelext.capture.inference import Inference
-
-MAX_HOLDS: Final = 1000
-"""Hand-overs before the first token that are kept apart; later ones are merged into the last."""
 
 
 def output_tokens(inference: Inference) -> int | None:

@@ -283,6 +283,17 @@ def test_methods_run_and_pickle(captured: Captured, name: str) -> None:
         bound()
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="a partial in a class becomes a method in Python 3.14")
+def test_what_is_no_method_in_a_class_becomes_none(captured: Captured, plain: Any) -> None:
+    class Tools:
+        partial: Any = otelext.inference("chat")(functools.partial(plain, "ab"))
+        bound: Any = otelext.inference("chat")(Service("x").generator)
+
+    assert run(Tools().partial()) == run(plain("ab"))
+    assert run(Tools().bound("p")) == ["xp"]
+    assert len(captured.inferences()) == 3
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_bound_methods_pickle_where_the_class_can_be_found(name: str, monkeypatch: Any) -> None:
     module = types.ModuleType("service")
@@ -492,6 +503,45 @@ def test_leaving_a_returned_iterator_early_abandons_it(captured: Captured) -> No
     with pytest.raises(KeyError), stream():
         raise KeyError
     assert [i.outcome for i in captured.inferences()] == ["abandoned", "error"]
+
+
+class AsyncStream(AsyncIterator[str]):
+    """An SDK's stream: an async iterator with attributes, and an async context manager."""
+
+    response = "200"
+
+    def __init__(self) -> None:
+        self.left = ["a", "b"]
+        self.closed = False
+
+    async def __anext__(self) -> str:
+        if not self.left:
+            raise StopAsyncIteration
+        return self.left.pop(0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.closed = True
+
+
+async def test_a_returned_async_iterator_keeps_its_attributes_and_type(captured: Captured) -> None:
+    @otelext.inference("chat")
+    async def stream() -> AsyncStream:
+        return AsyncStream()
+
+    async with await stream() as running:
+        assert isinstance(running, AsyncStream)
+        assert running.response == "200"
+        assert [chunk async for chunk in running] == ["a", "b"]
+    assert running.closed
+    async with await stream() as running:
+        await anext(running)
+    with pytest.raises(KeyError):
+        async with await stream():
+            raise KeyError
+    assert [i.outcome for i in captured.inferences()] == ["completed", "abandoned", "error"]
 
 
 def test_returned_generators_are_generators(captured: Captured) -> None:

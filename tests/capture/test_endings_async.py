@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import gc
 import sys
@@ -23,7 +24,7 @@ import otelext
 from otelext import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 
     from otelext.testing import Captured
 
@@ -609,6 +610,57 @@ def test_a_suspended_call_that_is_collected_leaves_the_collectors_context_alone(
         gc.collect()
         assert trace.get_current_span() is another
     assert_outside()
+    assert [inference.outcome for inference in captured.inferences()] == [Outcome.ABANDONED]
+    assert sorted(span.name for span in captured.spans()) == ["another", "chat", "decode"]
+
+
+class Suspend:
+    """Awaited, it suspends once for each time that it is stepped."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+        yield
+
+
+@pytest.mark.parametrize(
+    "kind", ["coroutine", "managed", "generator", "iterator", "closing a generator", "closing an iterator"]
+)
+def test_a_suspended_call_that_is_closed_leaves_the_closers_context_alone(captured: Captured, kind: str) -> None:
+    async def work() -> int:
+        async with otelext.stage("decode"):
+            await Suspend()
+        return 0
+
+    async def engine() -> AsyncGenerator[str, None]:
+        try:
+            if "closing" not in kind:
+                await work()
+            yield "a"
+        finally:
+            if "closing" in kind:
+                await work()
+
+    async def read(make: Callable[[Engine], Start]) -> None:
+        running = await make(engine)()
+        await anext(running)
+        await running.aclose()
+
+    calls: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
+        "coroutine": coroutine(work),
+        "managed": managed(work),
+        "generator": functools.partial(read, generator),
+        "iterator": functools.partial(read, returned_iterator),
+        "closing a generator": functools.partial(read, generator),
+        "closing an iterator": functools.partial(read, returned_iterator),
+    }
+    call = calls[kind]()
+    contextvars.copy_context().run(call.send, None)
+    tracer = captured.tracer_provider.get_tracer("another")
+    with tracer.start_as_current_span("another") as another:
+        call.close()
+        assert trace.get_current_span() is another
+    assert_outside()
+    gc.collect()
     assert [inference.outcome for inference in captured.inferences()] == [Outcome.ABANDONED]
     assert sorted(span.name for span in captured.spans()) == ["another", "chat", "decode"]
 

@@ -371,6 +371,16 @@ def test_what_a_root_sampler_adds_is_kept(clock: Any) -> None:
     assert {tuple(span["state"].items()) for span in spans} == {(("k", "v"),)}
 
 
+def test_what_a_root_sampler_adds_is_cleaned(clock: Any) -> None:
+    class Careless(Labelling):
+        def should_sample(self, *args: Any, **kwargs: Any) -> SamplingResult:
+            return SamplingResult(Decision.RECORD_AND_SAMPLE, {"list": ["a"], "object": object(), "n": 1}, None)
+
+    spans = assert_same(lambda: plain(clock), sampler=ParentBased(Careless()))
+    (chat,) = (span for span in spans if span["name"].startswith("chat"))
+    assert chat["attributes"]["list"] == ("a",)
+
+
 def test_a_span_that_is_recorded_but_not_sampled_has_unsampled_stages(clock: Any) -> None:
     class RecordOnly(Labelling):
         def should_sample(self, *args: Any, **kwargs: Any) -> SamplingResult:

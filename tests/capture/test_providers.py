@@ -325,6 +325,37 @@ def test_a_tracer_that_raises_costs_neither_the_request_nor_its_metrics(
         assert captured.value("vlm.stage.duration") == 4
 
 
+class RaisingProcessor(SpanProcessor):
+    """Fails at the start or at the end of each span."""
+
+    def __init__(self, *, at_start: bool) -> None:
+        self.at_start = at_start
+
+    def on_end(self, span: Any) -> None:
+        if not self.at_start:
+            raise RuntimeError("end")
+
+
+class RaisingStarter(RaisingProcessor):
+    """The same, in the SDK's lane."""
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        if self.at_start:
+            raise RuntimeError("start")
+
+
+@pytest.mark.parametrize(
+    "processor",
+    [RaisingProcessor(at_start=False), RaisingStarter(at_start=False), RaisingStarter(at_start=True)],
+    ids=["light, at the end", "sdk, at the end", "sdk, at the start"],
+)
+def test_a_processor_that_raises_costs_neither_the_request_nor_its_metrics(processor: SpanProcessor) -> None:
+    with capture(span_processors=[processor]) as captured:
+        assert list(answer()) == ["a", "b"]
+        assert captured.value("vlm.inferences", vlm_outcome="completed") == 1
+        assert captured.value("vlm.stage.duration") == 1
+
+
 @pytest.mark.parametrize("meters", [True, False])
 def test_a_provider_that_cannot_be_asked_costs_no_request(monkeypatch: pytest.MonkeyPatch, meters: bool) -> None:
     with capture(), monkeypatch.context() as patched:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import otelext
 from otelext.capture import timing
+from otelext.capture.delivery import MAX_HOLDS
 from otelext.capture.breakdown import split
 
 if TYPE_CHECKING:
@@ -484,6 +485,33 @@ def test_a_stage_stands_still_while_the_consumer_holds_a_chunk(clock: Any, captu
     assert point.sum == pytest.approx(13e-9)
 
 
+@pytest.mark.parametrize("returned", [True, False])
+def test_a_streams_own_rule_says_which_chunk_is_the_last(clock: Any, captured: Captured, returned: bool) -> None:
+    def engine() -> Iterator[Any]:
+        for chunk in ("a", "b", {"statistics": 1}):
+            clock.tick(10)
+            yield chunk
+
+    def rule(chunk: Any) -> int:
+        return 1 if isinstance(chunk, str) else 0
+
+    def answer() -> Iterator[Any]:
+        return otelext.current_inference().stream(engine(), tokens=rule)
+
+    def own_code() -> None:
+        for _ in answer():
+            clock.tick(3)
+
+    if returned:
+        for _ in otelext.inference("chat")(answer)():
+            clock.tick(3)
+    else:
+        otelext.inference("chat")(own_code)()
+    ended = captured.inferences()[0]
+    assert (timing.producer_ns(ended), timing.consumer_wait_ns(ended)) == (10, 3)
+    assert (ended.chunks, ended.output_tokens) == (2, 2)
+
+
 def test_consumer_time_before_the_first_token_is_unattributed(clock: Any, captured: Captured) -> None:
     @otelext.inference("chat")
     def answer() -> Iterator[str]:
@@ -496,6 +524,26 @@ def test_consumer_time_before_the_first_token_is_unattributed(clock: Any, captur
     for _ in answer():
         clock.tick(100)
     assert timing.breakdown_ns(captured.inferences()[0]) == {"prefill": 12, "unattributed": 100}
+
+
+def test_any_number_of_hand_overs_before_the_first_token_keeps_the_sum(clock: Any, captured: Captured) -> None:
+    @otelext.inference("chat")
+    def answer() -> Iterator[str]:
+        with otelext.stage("prefill"):
+            for _ in range(MAX_HOLDS + 50):
+                clock.tick(2)
+                yield ""
+            clock.tick(2)
+        yield "a"
+
+    for _ in answer():
+        clock.tick(3)
+    (ended,) = captured.inferences()
+    parts = timing.breakdown_ns(ended)
+    assert parts is not None
+    assert sum(parts.values()) == 5 * (MAX_HOLDS + 50) + 2
+    assert 0 < parts["prefill"] <= 2 * (MAX_HOLDS + 51)
+    assert len(ended.holds or ()) == MAX_HOLDS
 
 
 def test_a_stage_that_another_thread_ends_within_a_hold_is_cut_there(clock: Any, captured: Captured) -> None:
