@@ -72,11 +72,14 @@ def command(
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")
         print_report(report, Console(soft_wrap=False))
-        if svg is not None:
-            drawn = Console(soft_wrap=False, record=True, file=io.StringIO(), width=100, force_terminal=True)
-            print_report(report, drawn)
-            # Less the fonts that it would load from the network.
-            picture = re.sub(r"@font-face \{.*?\}\n", "", drawn.export_svg(title="otelext report"), flags=re.DOTALL)
+    if svg is not None and not is_empty(report):
+        drawn = Console(soft_wrap=False, record=True, file=io.StringIO(), width=100, force_terminal=True)
+        print_report(report, drawn)
+        # Less the fonts that it would load from the network.
+        picture = re.sub(r"@font-face \{.*?\}\n", "", drawn.export_svg(title="otelext report"), flags=re.DOTALL)
+        try:
             svg.write_text(picture, encoding="utf-8")
+        except OSError as error:
+            raise click.ClickException(f"the picture {svg} cannot be written: {error.strerror}") from error
     if is_empty(report):
         sys.exit(1)

@@ -75,7 +75,10 @@ def command(
 
     def ready(addresses: Addresses) -> None:
         if ports_file is not None:
-            addresses.write(ports_file)
+            try:
+                addresses.write(ports_file)
+            except OSError as error:
+                raise click.ClickException(f"the file {ports_file} cannot be written: {error.strerror}") from error
         click.echo(
             f"report and API  {addresses.viewer}\n"
             f"OTLP/HTTP       {addresses.otlp_http}\n"

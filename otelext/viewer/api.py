@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import time
 from functools import partial
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _MOST_A_PAGE: Final = 1_000
 _MOST_SLOWEST: Final = 50
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
+_WHOLE: Final = re.compile(r"[0-9]{1,9}")
 _CURSOR: Final = re.compile(r"([0-9]{1,19})-([0-9a-f]{16})")
 
 _PAGE: Final = """<!doctype html>
@@ -72,8 +74,7 @@ def api_app(store: Store, host: str, otlp: dict[str, str]) -> Starlette:
         )
 
     async def start(request: Request) -> Response:
-        # The host was checked, so it cannot carry markup.
-        return HTMLResponse(_PAGE.format(url=f"http://{request.headers['host']}"))
+        return HTMLResponse(_PAGE.format(url=html.escape(f"http://{request.headers['host']}")))
 
     routes += [Route("/healthz", health), Route("/", start)]
     return Starlette(routes=routes, middleware=[Middleware(HostCheck, bound=host)])
@@ -144,6 +145,6 @@ def _since(request: Request, default: str) -> float | None:
 
 def _whole(request: Request, name: str, default: int, most: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most:
+    if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= most:
         raise _BadQueryError(f"{name} is {text[:64]!r}, must be a whole number from 1 to {most}")
     return int(text)

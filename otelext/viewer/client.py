@@ -22,13 +22,14 @@ def ask_viewer(url: str, since_s: float | None, slowest: int) -> Report:
     """The report of a running viewer.
 
     Args:
-        url: The viewer's address.
+        url: The viewer's address; without a scheme it is one of HTTP.
         since_s: How far back to look, in seconds; None for everything.
         slowest: How many of the slowest inferences to show.
 
     Raises:
         UnreachableError: No viewer answers there; the message says how to start one.
     """
+    url = url if "://" in url else f"http://{url}"
     query = {"since": "all" if since_s is None else f"{since_s:f}s", "slowest": str(slowest)}
     try:
         # Proxies of the environment are for the outer world; a viewer is asked directly.

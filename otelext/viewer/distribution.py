@@ -8,12 +8,17 @@ the bucket that holds the rank, from 0 in the lowest one, and the highest bound 
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+LARGEST_BOUND: Final = 1e300
+"""How far from 0 a bound may lie: the difference of any two, and sums of many, are finite."""
 
 
 @dataclass(frozen=True)
@@ -139,24 +144,30 @@ class ExponentialHistogram:
         return ExponentialHistogram(scale, self.zero - earlier.zero, positive, negative, self.sum - earlier.sum)
 
     def explicit(self) -> Histogram:
-        """The same counts between explicit bounds; the zero bucket ends at 0."""
-        base = 2.0**2.0**-self.scale
+        """The same counts between explicit bounds; the zero bucket ends at 0, and bounds at `LARGEST_BOUND`."""
         counts: dict[float, float] = {}
         for index, count in self.negative.items():
             if count:
                 # The magnitudes (base ** i, base ** (i + 1)] are the values [-base ** (i + 1), -base ** i).
-                counts.setdefault(-(base ** (index + 1)), 0.0)
-                upper = -(base**index)
+                counts.setdefault(-self._edge(index + 1), 0.0)
+                upper = -self._edge(index)
                 counts[upper] = counts.get(upper, 0.0) + count
         if self.zero or self.negative:
             counts[0.0] = counts.get(0.0, 0.0) + self.zero
         for index, count in self.positive.items():
             if count:
-                counts.setdefault(base**index, 0.0)
-                upper = base ** (index + 1)
+                counts.setdefault(self._edge(index), 0.0)
+                upper = self._edge(index + 1)
                 counts[upper] = counts.get(upper, 0.0) + count
         bounds = tuple(sorted(counts))
         return Histogram(bounds, (*(counts[bound] for bound in bounds), 0.0), self.sum)
+
+    def _edge(self, index: int) -> float:
+        """`base ** index`, at most `LARGEST_BOUND`; senders may name indices whose value no float holds."""
+        try:
+            return min(math.pow(2.0, math.ldexp(index, -self.scale)), LARGEST_BOUND)
+        except OverflowError:
+            return LARGEST_BOUND if index > 0 else 0.0
 
 
 def _at_scale(counts: Mapping[int, float], scale: int, coarser: int) -> dict[int, float]:

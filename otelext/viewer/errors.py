@@ -15,6 +15,10 @@ class StoreBusyError(StoreError):
     """More is waiting to be written than the store keeps up with; the sender should try again."""
 
 
+class BatchTooLargeError(StoreError):
+    """One request's records are larger than the store takes at once; sending them again would not help."""
+
+
 class PortInUseError(Exception):
     """A port cannot be bound; the message names the port and the option that chooses another."""
 

@@ -19,8 +19,8 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2_grpc
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 
-from otelext.viewer.errors import PortInUseError, StoreBusyError, StoreError
-from otelext.viewer.otlp_http import RETRY_AFTER_S
+from otelext.viewer.errors import BatchTooLargeError, PortInUseError, StoreError
+from otelext.viewer.otlp_http import COMMIT_WITHIN_S, RETRY_AFTER_S
 from otelext.viewer.signals import LOGS, MAX_BODY, METRICS, TRACES
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from otelext.viewer.store import Store
 
 _THREADS: Final = 8
-_COMMIT_WITHIN_S: Final = 30.0
 
 
 def start_grpc(store: Store, host: str, port: int) -> tuple[grpc.Server, int]:
@@ -94,12 +93,14 @@ class _Logs(logs_service_pb2_grpc.LogsServiceServicer):  # type: ignore[misc,nam
 
 def _export(signal: Signal, request: Message, context: grpc.ServicerContext, store: Store) -> Message:
     try:
-        answer, committed = signal.receive(request, request.ByteSize(), store)
-        committed.result(_COMMIT_WITHIN_S)
-    except (StoreBusyError, StoreError) as error:
+        answer, committed = signal.receive(request, store)
+        committed.result(COMMIT_WITHIN_S)
+    except BatchTooLargeError as error:
+        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+    except StoreError as error:
         _unavailable(context, str(error))
     except concurrent.futures.TimeoutError:
-        _unavailable(context, f"the store did not commit within {_COMMIT_WITHIN_S:.0f} s")
+        _unavailable(context, f"the store did not commit within {COMMIT_WITHIN_S:g} s")
     return answer
 
 

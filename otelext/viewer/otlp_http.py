@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from otelext.viewer import otlp_json
-from otelext.viewer.errors import StoreBusyError, StoreError
+from otelext.viewer.errors import BatchTooLargeError, StoreError
 from otelext.viewer.signals import JSON, MAX_BODY, PROTOBUF, SIGNALS
 
 if TYPE_CHECKING:
@@ -33,8 +33,13 @@ if TYPE_CHECKING:
 RETRY_AFTER_S: Final = 1
 """When a sender that found the store busy should come again, in seconds."""
 
+COMMIT_WITHIN_S: Final = 30.0
+"""How long a sender waits for its records to be committed before it is told to come again, in seconds."""
+
 _GZIP: Final = 31  # zlib's window bits for a gzip header
 _CHUNK: Final = 1 << 18
+# zlib copies what follows a member, so it sees little at a time: a body may be a million empty members.
+_PIECE: Final = 1 << 12
 
 
 class _TooLargeError(Exception):
@@ -59,21 +64,28 @@ def gunzip(body: bytes, limit: int = MAX_BODY) -> bytes:
     """
     parts: list[bytes] = []
     total = 0
-    while body:
+    view = memoryview(body)
+    read = 0
+    while read < len(view):
         member = zlib.decompressobj(_GZIP)
+        piece: bytes | memoryview = b""
         while not member.eof:
+            if not piece:
+                piece = view[read : read + _PIECE]
+                read += len(piece)
+            at_end = not piece
             try:
-                part = member.decompress(body, _CHUNK)
+                part = member.decompress(piece, _CHUNK)
             except zlib.error as error:
                 raise ValueError(f"the body is not gzip: {error}") from error
-            body = member.unconsumed_tail
+            piece = member.unconsumed_tail
             total += len(part)
             if total > limit:
                 raise OverflowError(f"the body has more than {limit} bytes when decompressed")
-            if not part and not body and not member.eof:
+            if at_end and not part and not member.eof:
                 raise ValueError("the gzip body is cut short")
             parts.append(part)
-        body = member.unused_data
+        read -= len(member.unused_data)
     return b"".join(parts)
 
 
@@ -103,20 +115,20 @@ def _endpoint(signal: Signal, store: Store) -> Callable[[Request], Awaitable[Res
 async def _accept(signal: Signal, store: Store, body: bytes, content_type: str, *, gzip: bool) -> Response:
     def work() -> tuple[Message, Future[None]]:
         plain = gunzip(body) if gzip else body
-        return signal.receive(signal.parse(plain, content_type), len(plain), store)
+        return signal.receive(signal.parse(plain, content_type), store)
 
     try:
         answer, committed = await run_in_threadpool(work)
         # The answer promises that the records are kept, so it waits for the commit.
-        await asyncio.shield(asyncio.wrap_future(committed))
-    except OverflowError as error:
+        await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(committed)), COMMIT_WITHIN_S)
+    except (OverflowError, BatchTooLargeError) as error:
         return _failure(413, code_pb2.RESOURCE_EXHAUSTED, str(error), content_type)
     except ValueError as error:
         return _failure(400, code_pb2.INVALID_ARGUMENT, str(error), content_type)
-    except (StoreBusyError, StoreError) as error:
-        response = _failure(503, code_pb2.UNAVAILABLE, str(error), content_type)
-        response.headers["retry-after"] = str(RETRY_AFTER_S)
-        return response
+    except StoreError as error:
+        return _unavailable(str(error), content_type)
+    except asyncio.TimeoutError:
+        return _unavailable(f"the store did not commit within {COMMIT_WITHIN_S:g} s", content_type)
     return _message(answer, 200, content_type)
 
 
@@ -130,6 +142,12 @@ async def _body(request: Request) -> bytes:
         if len(body) > MAX_BODY:
             raise _TooLargeError
     return bytes(body)
+
+
+def _unavailable(text: str, content_type: str) -> Response:
+    response = _failure(503, code_pb2.UNAVAILABLE, text, content_type)
+    response.headers["retry-after"] = str(RETRY_AFTER_S)
+    return response
 
 
 def _failure(http: int, code: int, text: str, content_type: str) -> Response:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
+from otelext.viewer.distribution import LARGEST_BOUND
 from otelext.viewer.flattened import Flattened
 from otelext.viewer.values import attributes_of, origin_of, text_of, time_of
 
@@ -70,6 +71,8 @@ class _Owner:
     instance: str
     scope: str
     resource: str
+    metric: str
+    unit: str
 
 
 def flatten_points(request: ExportMetricsServiceRequest, received_ns: int) -> Flattened:
@@ -80,12 +83,14 @@ def flatten_points(request: ExportMetricsServiceRequest, received_ns: int) -> Fl
     for resource_metrics in request.resource_metrics:
         service, instance, resource = origin_of(resource_metrics.resource)
         for scope_metrics in resource_metrics.scope_metrics:
-            owner = _Owner(received_ns, service, instance, scope_metrics.scope.name, resource)
+            scope = scope_metrics.scope.name
             for metric in scope_metrics.metrics:
+                # Each reading of a message's text is a copy, so all of a metric's rows share one.
+                owner = _Owner(received_ns, service, instance, scope, resource, metric.name, metric.unit)
                 for row, wrong in _rows(metric, owner):
                     if wrong:
                         rejected += 1
-                        reason = f"metric {metric.name}: {wrong}"
+                        reason = f"metric {owner.metric}: {wrong}"
                     else:
                         rows.append(row)
     return Flattened({"points": rows}, rejected, reason)
@@ -95,26 +100,26 @@ def _rows(metric: Metric, owner: _Owner) -> Iterator[tuple[PointRow, str]]:
     kind = metric.WhichOneof("data")
     if kind == "gauge":
         for number in metric.gauge.data_points:
-            yield _number_row(number, _head(metric, owner, number, kind, 0, monotonic=False))
+            yield _number_row(number, _head(owner, number, kind, 0, monotonic=False))
     elif kind == "sum":
         total = metric.sum
         for number in total.data_points:
-            head = _head(metric, owner, number, kind, total.aggregation_temporality, monotonic=total.is_monotonic)
+            head = _head(owner, number, kind, total.aggregation_temporality, monotonic=total.is_monotonic)
             yield _number_row(number, head)
     elif kind == "histogram":
         temporality = metric.histogram.aggregation_temporality
         for point in metric.histogram.data_points:
-            yield _histogram_row(point, _head(metric, owner, point, kind, temporality, monotonic=True))
+            yield _histogram_row(point, _head(owner, point, kind, temporality, monotonic=True))
     elif kind == "exponential_histogram":
         temporality = metric.exponential_histogram.aggregation_temporality
         for scaled in metric.exponential_histogram.data_points:
-            yield _exponential_row(scaled, _head(metric, owner, scaled, kind, temporality, monotonic=True))
+            yield _exponential_row(scaled, _head(owner, scaled, kind, temporality, monotonic=True))
     elif kind == "summary":
         for summary in metric.summary.data_points:
-            yield _summary_row(summary, _head(metric, owner, summary, kind, 0, monotonic=False))
+            yield _summary_row(summary, _head(owner, summary, kind, 0, monotonic=False))
 
 
-def _head(metric: Metric, owner: _Owner, point: Point, kind: str, temporality: int, *, monotonic: bool) -> PointRow:
+def _head(owner: _Owner, point: Point, kind: str, temporality: int, *, monotonic: bool) -> PointRow:
     attributes = text_of(attributes_of(point.attributes))
     return PointRow(
         owner.received_ns,
@@ -123,12 +128,12 @@ def _head(metric: Metric, owner: _Owner, point: Point, kind: str, temporality: i
         owner.scope,
         owner.resource,
         attributes,
-        metric.name,
-        metric.unit,
+        owner.metric,
+        owner.unit,
         kind,
         min(max(temporality, 0), 255),
         monotonic,
-        _stream(owner.resource, owner.scope, metric.name, metric.unit, kind, attributes),
+        _stream(owner.resource, owner.scope, owner.metric, owner.unit, kind, attributes),
         time_of(point.start_time_unix_nano),
         time_of(point.time_unix_nano),
         point.flags,
@@ -148,6 +153,8 @@ def _histogram_row(point: HistogramDataPoint, row: PointRow) -> tuple[PointRow, 
         wrong = f"{len(counts)} bucket counts for {len(bounds)} bounds, must be one more than bounds"
     elif counts and sum(counts) != point.count:
         wrong = f"bucket counts add up to {sum(counts)}, count is {point.count}"
+    elif not all(abs(bound) <= LARGEST_BOUND for bound in bounds):
+        wrong = f"explicit bounds must be finite and no further from 0 than {LARGEST_BOUND:g}"
     elif any(left >= right for left, right in itertools.pairwise(bounds)):
         wrong = "explicit bounds must grow"
     return row._replace(

@@ -277,13 +277,3 @@ def _critical_fields(gains: dict[str, list[Increase]]) -> list[Field]:
 def _slow(reader: duckdb.DuckDBPyConnection, inference: Inference) -> Slow:
     bars, more = waterfall(inferences.trace(reader, inference["trace_id"]), inference["span_id"])
     return {"inference": inference, "bars": bars, "more": more}
-
-
-def empty_hint(url: str | None, otlp: str | None = None) -> str:
-    """What to do when nothing was received yet."""
-    target = otlp or "http://127.0.0.1:4318"
-    place = f"the viewer at {url}" if url else "the store"
-    return (
-        f"Nothing was received by {place} yet. Send it something: "
-        f"OTEL_EXPORTER_OTLP_ENDPOINT={target} opentelemetry-instrument python your_app.py"
-    )

@@ -74,19 +74,19 @@ class Signal:
             raise otlp_json.MalformedError(f"the body is not a protobuf {message.DESCRIPTOR.name}: {error}") from error
         return message
 
-    def receive(self, message: Message, size: int, store: Store) -> tuple[Message, Future[None]]:
+    def receive(self, message: Message, store: Store) -> tuple[Message, Future[None]]:
         """Queue a request's records; the response may leave when the future is done.
 
         Args:
             message: A request of this signal.
-            size: Bytes that it came in.
             store: Where to keep it.
 
         Raises:
+            BatchTooLargeError: The records are larger than the store takes at once; nothing was queued.
             StoreBusyError: The store cannot keep up; nothing was queued.
         """
         flattened = self.flatten(message, time.time_ns())
-        committed = store.submit(flattened.rows, size)
+        committed = store.submit(flattened.rows)
         return self.respond(flattened.rejected, flattened.reason), committed
 
 

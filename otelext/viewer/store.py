@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 import duckdb
 
-from otelext.viewer.errors import StoreBusyError, StoreError, StoreLockedError
+from otelext.viewer.errors import BatchTooLargeError, StoreBusyError, StoreError, StoreLockedError
 from otelext.viewer.retention import Bounds, enforce
 from otelext.viewer.schema import INSERTIONS, TABLES, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from typing_extensions import Self
@@ -31,7 +31,9 @@ _log = logging.getLogger(__name__)
 
 _MOST_WAITING: Final = 100_000
 _MOST_WAITING_BYTES: Final = 64_000_000
+_LARGEST_BATCH: Final = 64_000_000
 _MOST_AT_ONCE: Final = 50_000
+_MOST_AT_ONCE_BYTES: Final = 16_000_000
 _RETENTION_EVERY_S: Final = 10.0
 # Space is freed by row group, so small ones hold a bound in size more closely; must be a multiple of 2,048.
 _ROW_GROUP: Final = 16_384
@@ -73,14 +75,14 @@ class Store:
             self._writer = threading.Thread(target=self._write, name="otelext-store-writer", daemon=True)
             self._writer.start()
 
-    def submit(self, rows: Rows, size: int = 0) -> Future[None]:
+    def submit(self, rows: Rows) -> Future[None]:
         """Queue rows to be written; the future is done when they are committed.
 
         Args:
             rows: Tuples by table, in the order of the table's columns.
-            size: Bytes that the rows came in, which bounds the memory of what waits.
 
         Raises:
+            BatchTooLargeError: The rows are larger than what is written at once. Nothing was queued.
             StoreBusyError: Too many rows wait already, or the store is closing. Nothing was queued.
         """
         count = sum(map(len, rows.values()))
@@ -88,6 +90,13 @@ class Store:
         if not count:
             future.set_result(None)
             return future
+        size = _size_of(rows)
+        if size > _LARGEST_BATCH:
+            raise BatchTooLargeError(
+                f"the {count} records come to {size} characters, each with its resource and scope, "
+                f"and must come to {_LARGEST_BATCH} or fewer: send fewer at once, or smaller resources"
+            )
+        future.set_running_or_notify_cancel()  # who waits may give up, but the writer's answer always has its place
         with self._wake:
             if self._closing or self._writer is None:
                 raise StoreBusyError("the store is closing")
@@ -154,25 +163,26 @@ class Store:
                 due = time.monotonic() + _RETENTION_EVERY_S
         try:
             cursor.execute("CHECKPOINT store")
-        except duckdb.Error:
+        except Exception:  # noqa: BLE001 (closing goes on)
             _log.warning("the store could not be checkpointed; its write-ahead log stays beside it", exc_info=True)
         cursor.close()
 
     def _take(self) -> list[_Batch]:
         batches: list[_Batch] = []
-        taken = 0
-        while self._waiting and taken < _MOST_AT_ONCE:
+        taken = size = 0
+        while self._waiting and taken < _MOST_AT_ONCE and size < _MOST_AT_ONCE_BYTES:
             batch = self._waiting.popleft()
             batches.append(batch)
             taken += batch.count
-            self._waiting_bytes -= batch.size
+            size += batch.size
         self._waiting_rows -= taken
+        self._waiting_bytes -= size
         return batches
 
     def _retain(self, cursor: duckdb.DuckDBPyConnection) -> None:
         try:
             enforce(cursor, self.path, self.bounds)
-        except duckdb.Error:
+        except Exception:  # noqa: BLE001 (the writer must outlive it)
             _log.warning("old data could not be deleted from the store; it is tried again", exc_info=True)
 
 
@@ -180,13 +190,14 @@ def _insert_each(cursor: duckdb.DuckDBPyConnection, batches: list[_Batch]) -> No
     """Commit all batches in one transaction, or each by itself when that fails."""
     try:
         _insert(cursor, [batch.rows for batch in batches])
-    except (duckdb.Error, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 (the writer must outlive it, and each sender be told)
         if len(batches) > 1:
             for batch in batches:
                 _insert_each(cursor, [batch])
         else:
-            _log.warning("%d records could not be stored: %s", batches[0].count, error)
-            batches[0].committed.set_exception(StoreError(f"the store could not be written: {error}"))
+            reason = f"{type(error).__name__}: {error}"
+            _log.warning("%d records could not be stored: %s", batches[0].count, reason)
+            batches[0].committed.set_exception(StoreError(f"the store could not be written: {reason}"))
     else:
         for batch in batches:
             batch.committed.set_result(None)
@@ -196,14 +207,36 @@ def _insert(cursor: duckdb.DuckDBPyConnection, batches: list[Rows]) -> None:
     cursor.begin()
     try:
         for table, columns in TABLES.items():
-            rows = [row for batch in batches for row in batch.get(table, ())]
-            if rows:
+            for rows in _slices(row for batch in batches for row in batch.get(table, ())):
                 payload = json.dumps(dict(zip(columns, zip(*rows, strict=True), strict=True)), ensure_ascii=False)
                 cursor.execute(INSERTIONS[table], [payload])
         cursor.commit()
     except BaseException:
         cursor.rollback()
         raise
+
+
+def _size_of(rows: Rows) -> int:
+    """Characters of text, and members of lists, in all rows: a row repeats what its request said once."""
+    return sum(_row_size(row) for table in rows.values() for row in table)
+
+
+def _row_size(row: tuple[object, ...]) -> int:
+    return sum(len(value) for value in row if isinstance(value, (str, list)))
+
+
+def _slices(rows: Iterable[tuple[object, ...]]) -> Iterator[list[tuple[object, ...]]]:
+    """The rows in parts that each fit the memory of one insertion, which holds their text several times."""
+    part: list[tuple[object, ...]] = []
+    size = 0
+    for row in rows:
+        part.append(row)
+        size += _row_size(row)
+        if size >= _MOST_AT_ONCE_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 def _open(path: Path | None, bounds: Bounds, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -226,7 +259,7 @@ def _open(path: Path | None, bounds: Bounds, *, read_only: bool) -> duckdb.DuckD
         prepare(connection, str(path), read_only=read_only)
     except duckdb.Error as error:
         connection.close()
-        if "lock" in str(error).lower():
+        if "Could not set lock on file" in str(error):
             raise StoreLockedError(f"the store {path} is held by another process") from error
         raise StoreError(f"the store {path} cannot be opened: {error}") from error
     except BaseException:

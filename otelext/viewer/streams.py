@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from otelext.viewer.distribution import ExponentialHistogram, Histogram
+from otelext.viewer.distribution import LARGEST_BOUND, ExponentialHistogram, Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +96,7 @@ def merged(found: list[Increase], *keys: str) -> dict[tuple[str, ...], Histogram
     return sums
 
 
-_USABLE: Final = f"flags & {_NO_RECORDED_VALUE} = 0 AND isfinite(coalesce(value, sum, 0.0))"
+_USABLE: Final = f"flags & {_NO_RECORDED_VALUE} = 0 AND abs(coalesce(value, sum, 0.0)) <= {LARGEST_BOUND}"
 
 _READING: Final = (
     "{{'value': {0}.value, 'sum': {0}.sum, 'count': {0}.value_count, 'bounds': {0}.bounds, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rich import box
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +15,8 @@ from otelext.viewer.report import FROM_METRICS
 from otelext.viewer.terminal_waterfall import draw_waterfall
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from rich.console import Console, RenderableType
 
     from otelext.viewer.figures import Breakdown, Latency, Report
@@ -30,6 +33,8 @@ _OUTCOME_STYLES: Final = {
     semconv.Outcome.TIMEOUT.value: "red",
 }
 _BAR: Final = 28
+_SHORTEST_BAR: Final = 8
+_GAP: Final = 3  # between two columns of a table
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -68,6 +73,12 @@ def _table(*columns: str, right: int = 0) -> Table:
     return table
 
 
+def _room(console: Console, header: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
+    """Width left for the bars of a table beside its other columns, whose text is worth more than long bars."""
+    widths = [max(map(cell_len, column)) for column in zip(header, *rows, strict=True)]
+    return max(_SHORTEST_BAR, min(_BAR, console.width - sum(widths) - _GAP * len(widths)))
+
+
 def _requests(report: Report, console: Console) -> None:
     requests = report["requests"]
     services = ", ".join(plain(name) for name in report["received"]["services"]) or "no service"
@@ -77,17 +88,16 @@ def _requests(report: Report, console: Console) -> None:
     if not whole:
         _line(console, "No inference has ended in this time. `--since all` looks at everything there is.")
         return
+    cells = [
+        (plain(row["model"] or "(none)"), plain(row["outcome"]), str(row["count"]), share(row["count"] / whole))
+        for row in requests["by_outcome"]
+    ]
+    room = _room(console, ("model", "outcome", "count", "share"), cells)
     table = _table("model", "outcome", "", "count", "share", right=2)
-    for row in requests["by_outcome"]:
-        part = row["count"] / whole
+    for row, (model, outcome, *figures) in zip(requests["by_outcome"], cells, strict=True):
         style = _OUTCOME_STYLES.get(row["outcome"], "yellow")
-        table.add_row(
-            plain(row["model"] or "(none)"),
-            Text(plain(row["outcome"]), style),
-            Text(bar(part, _BAR, console), style),
-            str(row["count"]),
-            share(part),
-        )
+        drawn = bar(row["count"] / whole, room, console)
+        table.add_row(Text(model), Text(outcome, style), Text(drawn, style), *figures)
     console.print(table)
     if requests["source"] == FROM_METRICS and requests["traced"] > whole:
         behind = requests["traced"] - whole

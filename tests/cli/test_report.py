@@ -103,6 +103,27 @@ def test_the_report_can_be_saved_as_a_picture_that_loads_nothing(
     assert "http" not in re.sub(r"<!--.*?-->|xmlns\S*", "", picture.read_text(encoding="utf-8"))
 
 
+def test_a_picture_is_saved_beside_json_too(used: tuple[RunningViewer, Path], tmp_path: Path) -> None:
+    picture = tmp_path / "report.svg"
+    found = run_cli("report", "--url", used[0].url, "--json", "--svg", str(picture))
+    assert (found.returncode, found.stderr) == (0, "")
+    assert json.loads(found.stdout)["requests"]["total"] == 22
+    assert "Requests:" in picture.read_text(encoding="utf-8").replace("&#160;", " ")
+
+
+def test_a_picture_that_cannot_be_saved_is_one_line(used: tuple[RunningViewer, Path], tmp_path: Path) -> None:
+    picture = tmp_path / "missing" / "report.svg"
+    found = run_cli("report", "--url", used[0].url, "--svg", str(picture))
+    assert found.returncode == 1
+    assert found.stderr == f"Error: the picture {picture} cannot be written: No such file or directory\n"
+
+
+def test_an_address_without_scheme_is_one_of_http(used: tuple[RunningViewer, Path]) -> None:
+    found = run_cli("report", "--url", used[0].url.removeprefix("http://"))
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "Requests: 22" in found.stdout
+
+
 def test_an_ascii_terminal_gets_ascii(used: tuple[RunningViewer, Path]) -> None:
     found = run_cli("report", "--url", used[0].url, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert (found.returncode, found.stderr) == (0, "")
@@ -168,7 +189,7 @@ def test_no_viewer_is_said_in_one_line() -> None:
         (["--since", "ever"], 2, "'ever' is no duration"),
         (["--slowest", "0"], 2, "0 is not in the range"),
         (["--store", "missing.duckdb"], 2, "there is no store missing.duckdb"),
-        (["--url", "not a url"], 1, "no viewer answers at not a url"),
+        (["--url", "not a url"], 1, "no viewer answers at http://not a url"),
     ],
 )
 def test_wrong_use_is_named(arguments: list[str], code: int, text: str) -> None:

@@ -70,6 +70,13 @@ def test_a_host_beyond_loopback_is_warned_about(view: Callable[..., RunningViewe
     assert viewer.url.startswith("http://127.0.0.1:")
 
 
+def test_a_ports_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    ports = tmp_path / "missing" / "ports.json"
+    found = run_cli("view", *FREE_PORTS, "--ports-file", str(ports))
+    assert (found.returncode, found.stdout) == (1, "")
+    assert found.stderr == f"Error: the file {ports} cannot be written: No such file or directory\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

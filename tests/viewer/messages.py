@@ -33,9 +33,13 @@ def resource(instance: str = "one") -> Resource:
     return Resource(attributes=attributes({semconv.SERVICE_NAME: "documents", semconv.SERVICE_INSTANCE_ID: instance}))
 
 
-def traces(count: int = 1, *, trace_id: bytes | None = None, padding: int = 0) -> ExportTraceServiceRequest:
+def traces(
+    count: int = 1, *, trace_id: bytes | None = None, padding: int = 0, resource_padding: int = 0
+) -> ExportTraceServiceRequest:
     request = ExportTraceServiceRequest()
     found = request.resource_spans.add(resource=resource())
+    if resource_padding:
+        found.resource.attributes.extend(attributes({"padding": "x" * resource_padding}))
     scope = found.scope_spans.add()
     scope.scope.name = semconv.SCOPE_NAME
     now = time.time_ns()

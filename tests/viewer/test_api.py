@@ -33,6 +33,14 @@ def test_the_start_page_points_at_the_report(viewer: RunningViewer) -> None:
     assert f"otelext report --url {viewer.url}" in page.text
 
 
+def test_the_start_page_carries_no_markup_of_its_host(store: Store) -> None:
+    host = "[fe80::1%<script>]:8321"  # an address, by its zone
+    answer = ask(api_app(store, "0.0.0.0", OTLP), "GET", "/", headers={"host": host})
+    assert answer.status_code == 200
+    assert "<script>" not in answer.text
+    assert "&lt;script&gt;" in answer.text
+
+
 def test_a_trace_is_answered_whole(viewer: RunningViewer, service: Callable[..., Service]) -> None:
     sender = service()
     sender.infer()
@@ -82,6 +90,8 @@ def test_inferences_can_be_filtered(viewer: RunningViewer, service: Callable[...
         ("/api/report?since=yesterday", 400, "since: 'yesterday' is no duration"),
         ("/api/report?slowest=0", 400, "slowest is '0', must be a whole number from 1 to 50"),
         ("/api/inferences?limit=100000", 400, "must be a whole number from 1 to 1000"),
+        ("/api/inferences?limit=0000000010", 400, "must be a whole number from 1 to 1000"),
+        ("/api/inferences?limit=0000000019999999", 400, "must be a whole number from 1 to 1000"),
         ("/api/inferences?limit=²", 400, "must be a whole number"),
         ("/api/inferences?cursor=x", 400, "must be the `next` of an answer before"),
         ("/api/traces/xyz", 400, "must be 32 hexadecimal digits"),
@@ -106,6 +116,9 @@ def test_a_bad_question_says_what_would_be_right(receiver: RunningViewer, path: 
         ("127.0.0.1", "127.0.0.1.evil.example", False),
         ("127.0.0.1", "192.168.0.7:8321", False),
         ("127.0.0.1", "", False),
+        ("127.0.0.1", "localhost:<script>", False),
+        ("127.0.0.1", "[::1]<script>", False),
+        ("127.0.0.1", "localhost:8321:1", False),
         ("192.168.0.7", "192.168.0.7:8321", True),
         ("0.0.0.0", "192.168.0.7:8321", True),
         ("0.0.0.0", "evil.example", False),

@@ -68,7 +68,7 @@ def test_an_unknown_service_is_unimplemented(channel: grpc.Channel) -> None:
 
 
 class FullStore(Store):
-    def submit(self, rows: Any, size: int = 0) -> Future[None]:
+    def submit(self, rows: Any) -> Future[None]:
         raise StoreBusyError("100000 records wait to be written")
 
 
@@ -86,6 +86,12 @@ def test_a_store_that_cannot_keep_up_is_unavailable_and_says_when_to_come_again(
     retry = RetryInfo()
     assert Status.FromString(details).details[0].Unpack(retry)
     assert retry.retry_delay.seconds == 1
+
+
+def test_records_that_are_too_large_once_flattened_are_resource_exhausted(channel: grpc.Channel) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        TraceServiceStub(channel).Export(messages.traces(1000, resource_padding=100_000), timeout=30)
+    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_a_port_in_use_is_an_error_and_never_shared(store: Store) -> None:

@@ -5,7 +5,9 @@ import http.client
 import io
 import json
 import socket
+import time
 import zlib
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from otelext.viewer import otlp_http
 from otelext.viewer.errors import StoreBusyError
 from otelext.viewer.otlp_http import gunzip, otlp_http_app
 from otelext.viewer.signals import MAX_BODY
@@ -27,8 +30,6 @@ from tests.viewer import messages
 from tests.viewer.running import ask
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from google.protobuf.message import Message
 
     from tests.viewer.running import RunningViewer
@@ -171,7 +172,7 @@ def test_a_histogram_that_contradicts_itself_is_a_partial_success(receiver: Runn
 
 
 class FullStore(Store):
-    def submit(self, rows: Any, size: int = 0) -> Future[None]:
+    def submit(self, rows: Any) -> Future[None]:
         raise StoreBusyError("100000 records wait to be written")
 
 
@@ -181,6 +182,50 @@ def test_a_store_that_cannot_keep_up_is_503_with_retry_after() -> None:
         answer = ask(otlp_http_app(store), "POST", "/v1/traces", content=body, headers=PROTOBUF)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert Status.FromString(answer.content).code == 14
+
+
+class StuckStore(Store):
+    def submit(self, rows: Any) -> Future[None]:
+        return Future()
+
+
+def test_a_commit_that_does_not_come_is_503_with_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otlp_http, "COMMIT_WITHIN_S", 0.05)
+    body = messages.traces().SerializeToString()
+    with StuckStore() as store:
+        answer = ask(otlp_http_app(store), "POST", "/v1/traces", content=body, headers=PROTOBUF)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "did not commit within 0.05 s" in Status.FromString(answer.content).message
+
+
+def test_records_that_are_too_large_once_flattened_are_413(receiver: RunningViewer) -> None:
+    body = messages.traces(1000, resource_padding=100_000).SerializeToString()
+    assert len(body) < 300_000
+    answer = post(receiver, "traces", body, PROTOBUF)
+    assert answer.status_code == 413
+    assert "the 1000 records come to" in Status.FromString(answer.content).message
+
+
+@pytest.mark.parametrize(
+    "bounds", [[1.0, float("inf")], [float("-inf"), 1.0], [float("nan")], [float("nan"), float("nan")], [1.7e308]]
+)
+def test_bounds_that_are_not_finite_are_a_partial_success(receiver: RunningViewer, bounds: list[float]) -> None:
+    request = messages.histogram("h", [1] * (len(bounds) + 1), bounds, start_ns=START, time_ns=START + 1)
+    body = post(receiver, "metrics", request.SerializeToString(), PROTOBUF).content
+    partial = ExportMetricsServiceResponse.FromString(body).partial_success
+    assert partial.rejected_data_points == 1
+    assert "explicit bounds must be finite" in partial.error_message
+
+
+def test_a_body_of_a_million_members_takes_no_longer_than_they_do() -> None:
+    def packed(members: int) -> float:
+        body = gzip.compress(b"") * members
+        begin = time.process_time()
+        assert gunzip(body) == b""
+        return time.process_time() - begin
+
+    # Five times as many are 25 times the work where each copies what follows it.
+    assert packed(200_000) < 12 * max(packed(40_000), 0.01)
 
 
 @given(st.lists(st.binary(max_size=2000), max_size=4))

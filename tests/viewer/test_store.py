@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from otelext.viewer import store as store_module
-from otelext.viewer.errors import StoreBusyError, StoreError, StoreLockedError
+from otelext.viewer.errors import BatchTooLargeError, StoreBusyError, StoreError, StoreLockedError
 from otelext.viewer.points import PointRow
 from otelext.viewer.retention import Bounds, enforce, size_of
 from otelext.viewer.schema import SCHEMA_VERSION, TABLES
@@ -112,9 +113,9 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_no_store_is_refused_and_left_alone(tmp_path: Path) -> None:
-    text = tmp_path / "notes.txt"
+    text = tmp_path / "block notes.txt"  # DuckDB's error about a held file speaks of a lock
     text.write_text("mine\n" * 5000)
-    with pytest.raises(StoreError, match=r"notes\.txt cannot be opened"):
+    with pytest.raises(StoreError, match=r"notes\.txt cannot be opened"):  # and not that it is held
         Store(text)
     assert text.read_text() == "mine\n" * 5000
     other = tmp_path / "other.duckdb"
@@ -162,6 +163,45 @@ def test_one_batch_that_cannot_be_stored_takes_no_other_with_it(store: Store) ->
         wrong.result(30)
     right.result(30)
     assert count(store) == 2
+
+
+def test_a_writer_outlives_any_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    unserialisable = store.submit({"spans": [tuple(object() for _ in TABLES["spans"])]})
+    with pytest.raises(StoreError, match="could not be written: TypeError"):
+        unserialisable.result(30)
+
+    failed = threading.Event()
+
+    def fail(*_: Any) -> int:
+        failed.set()
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(store_module, "enforce", fail)
+    monkeypatch.setattr(store_module, "_RETENTION_EVERY_S", 0.01)
+    with Store() as another:
+        assert failed.wait(30)
+        keep(another, 2)
+        assert count(another) == 2
+    keep(store)
+    assert count(store) == 1
+
+
+def test_rows_of_a_long_resource_are_written_in_parts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    longest = 0
+    dumps = json.dumps
+
+    def measured(*arguments: Any, **options: Any) -> str:
+        nonlocal longest
+        text: str = dumps(*arguments, **options)
+        longest = max(longest, len(text))
+        return text
+
+    monkeypatch.setattr(json, "dumps", measured)
+    store.submit(TRACES.flatten(messages.traces(500, resource_padding=100_000), 5).rows).result(30)
+    assert count(store) == 500
+    assert longest < 20_000_000
+    with pytest.raises(BatchTooLargeError, match="the 700 records come to 7"):
+        store.submit(TRACES.flatten(messages.traces(700, resource_padding=100_000), 5).rows)
 
 
 def test_old_data_goes_by_its_time_of_receipt(store: Store) -> None:

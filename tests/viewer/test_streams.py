@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -170,6 +172,32 @@ def test_any_processes_add_up_to_what_they_counted(processes: list[tuple[int, li
         assert sum(sum_of(store).values()) == sum(more for _, more in events)
         after = sum_of(store, Range(T0 + cut * S, T0 + 10**6 * S))
         assert sum(after.values()) == sum(more for moment, more in events if moment > cut)
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.integers(-(2**31), 2**31 - 1), st.integers(-(2**31), 2**31 - 1))
+@settings(max_examples=25)
+def test_exponential_histograms_of_any_scale_and_offset_have_finite_quantiles(
+    scale: int, positive: int, negative: int
+) -> None:
+    request = histogram("h", [], [], start_ns=T0, time_ns=T0 + S)
+    metric = request.resource_metrics[0].scope_metrics[0].metrics[0]
+    metric.ClearField("histogram")
+    metric.exponential_histogram.aggregation_temporality = CUMULATIVE
+    point = metric.exponential_histogram.data_points.add(
+        scale=scale, count=6, start_time_unix_nano=T0, time_unix_nano=T0 + S, sum=4.0
+    )
+    point.positive.offset, point.negative.offset = positive, negative
+    point.positive.bucket_counts.extend([2, 1])
+    point.negative.bucket_counts.extend([1, 2])
+    with Store() as store:
+        # Bounds of others, so that the two are shared out.
+        keep(store, request, histogram("h", [1, 1, 1], [-1e300, 1e300], start_ns=T0, time_ns=T0 + S, instance="two"))
+        found = merged_of(store)
+    assert found.count == pytest.approx(9)
+    for q in (0.01, 0.5, 0.99):
+        quantile = found.quantile(q)
+        assert quantile is not None
+        assert math.isfinite(quantile.value)
 
 
 def test_an_unknown_metric_is_empty(store: Store) -> None:
