@@ -284,6 +284,7 @@ def test_methods_run_and_pickle(captured: Captured, name: str) -> None:
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="a partial in a class becomes a method in Python 3.14")
+@pytest.mark.parametrize("plain", [coroutine, generator, async_generator])
 def test_what_is_no_method_in_a_class_becomes_none(captured: Captured, plain: Any) -> None:
     class Tools:
         partial: Any = otelext.inference("chat")(functools.partial(plain, "ab"))

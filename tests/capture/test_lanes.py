@@ -374,7 +374,8 @@ def test_what_a_root_sampler_adds_is_kept(clock: Any) -> None:
 def test_what_a_root_sampler_adds_is_cleaned(clock: Any) -> None:
     class Careless(Labelling):
         def should_sample(self, *args: Any, **kwargs: Any) -> SamplingResult:
-            return SamplingResult(Decision.RECORD_AND_SAMPLE, {"list": ["a"], "object": object(), "n": 1}, None)
+            careless: Any = {"list": ["a"], "object": object(), "n": 1}
+            return SamplingResult(Decision.RECORD_AND_SAMPLE, careless, None)
 
     spans = assert_same(lambda: plain(clock), sampler=ParentBased(Careless()))
     (chat,) = (span for span in spans if span["name"].startswith("chat"))

@@ -257,17 +257,19 @@ async def test_a_cancelled_task_group_leaves_every_outcome_in_place(captured: Ca
         yield "a"
         if first:
             raise ValueError
+        waiting.set()
         await anyio.sleep_forever()
 
     async def read(first: bool) -> None:
         async for _ in answer(first):
             pass
 
+    waiting = anyio.Event()
     raised: list[BaseException] = []
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(read, False)
-            await anyio.sleep(0.01)
+            await waiting.wait()
             tasks.start_soon(read, True)
     except BaseException as error:  # noqa: BLE001  # a group on every Python
         raised.append(error)

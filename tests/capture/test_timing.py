@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import otelext
 from otelext.capture import timing
-from otelext.capture.delivery import MAX_HOLDS
 from otelext.capture.breakdown import split
+from otelext.capture.delivery import MAX_HOLDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
