@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
-from . import documents_api, openai_api
+from . import documents_api, images, openai_api
 from .answering import Answering
 from .errors import NotReady, RequestError
 from .settings import Settings
@@ -32,6 +32,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         BadSetting: A `DOCUMENT_VLM_*` variable holds what it can't.
     """
     settings = Settings.from_environment() if settings is None else settings
+    images.quiet()
     store = Store(settings.database_url)
     answering = Answering(settings, store)
 

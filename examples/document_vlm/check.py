@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import statistics
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from otelext import semconv
 
-from .client import BROKEN, HANGING_UP, SLOW, TWIN, Outcome
+from .client import BROKEN, HANGING_UP, QUICK, SLOW, TWIN, Outcome
 
 MOST_TPOT_DIFFERENCE: Final = 0.20
 MOST_WAIT_DIFFERENCE: Final = 0.10
 MOST_PREFILL_DIFFERENCE_SECONDS: Final = 0.005
 MOST_ENGINE_DIFFERENCE: Final = 0.03
+_DISCONNECTED: Final = semconv.Outcome.CLIENT_DISCONNECTED.value
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Measured:
         consumer_wait: Time for which it waited for its client.
         prefill: Duration of its prefill stage.
         error: `error.type`.
+        output_tokens: Tokens that were generated for it.
     """
 
     request_id: str
@@ -38,6 +40,11 @@ class Measured:
     consumer_wait: float | None
     prefill: float | None
     error: str | None
+    output_tokens: int | None
+
+
+NOTHING: Final = Measured("", "", None, None, None, None, None)
+"""Of a request that the telemetry does not hold."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,9 @@ class Finding:
 
     holds: bool
     text: str
+
+
+_Pairs: TypeAlias = "Sequence[tuple[Outcome, Measured]]"
 
 
 class Viewer:
@@ -100,28 +110,34 @@ class Viewer:
                     consumer_wait=inference["consumer_wait_s"],
                     prefill=(prefill[0]["end_ns"] - prefill[0]["start_ns"]) / 1e9 if prefill else None,
                     error=attributes.get(semconv.ERROR_TYPE),
+                    output_tokens=attributes.get(semconv.OUTPUT_TOKENS),
                 )
         return found
 
 
-def compare(outcomes: Sequence[Outcome], measured: Mapping[str, Measured], critical_field_errors: int) -> list[Finding]:
-    """Every comparison that the outcomes allow.
+def compare(
+    outcomes: Sequence[Outcome], measured: Mapping[str, Measured], critical_field_errors: int, wasted_output: int
+) -> list[Finding]:
+    """Every comparison that the outcomes ask for; one whose figures are missing does not hold.
 
     Args:
         outcomes: What the clients saw.
         measured: What the telemetry holds, by request id.
         critical_field_errors: What the telemetry counts of them.
+        wasted_output: Output tokens of requests whose client hung up, as the telemetry counts them.
     """
-    pairs = [(outcome, measured[outcome.name]) for outcome in outcomes if outcome.name in measured]
+    traced = sum(outcome.name in measured for outcome in outcomes)
     found = [
         Finding(
-            len(pairs) == len(outcomes),
-            f"requests: the clients sent {len(outcomes)}, the traces hold {len(pairs)} of them",
+            traced == len(outcomes),
+            f"requests: the clients sent {len(outcomes)}, the traces hold {traced} of them",
         )
     ]
+    pairs = [(outcome, measured.get(outcome.name, NOTHING)) for outcome in outcomes]
     found += _tpot_of_slow_readers(pairs)
     found += _consumer_wait(pairs)
     found += _hang_ups(pairs)
+    found += _wasted(pairs, measured, wasted_output)
     found += _broken(pairs)
     found += _engine(pairs)
     seen = critical_field_errors_seen(outcomes)
@@ -157,40 +173,68 @@ def critical_field_errors_seen(outcomes: Sequence[Outcome]) -> int:
     )
 
 
-def _tpot_of_slow_readers(pairs: Sequence[tuple[Outcome, Measured]]) -> Iterator[Finding]:
-    slow, twins = (_figures(pairs, kind, lambda m: m.tpot) for kind in (SLOW, TWIN))
-    own_slow, own_twins = (_engine_tpots(pairs, kind) for kind in (SLOW, TWIN))
-    if not (slow and twins and own_slow and own_twins):
+def _tpot_of_slow_readers(pairs: _Pairs) -> Iterator[Finding]:
+    slow, twins = _by_number(pairs, SLOW), _by_number(pairs, TWIN)
+    if not (slow or twins):
         return
-    ours = statistics.median(slow) / statistics.median(twins) - 1
-    engine = statistics.median(own_slow) / statistics.median(own_twins) - 1
+    # A reader and its twin are sent together: each pair has had the same load.
+    both = [(*slow[number], *twins[number]) for number in slow if number in twins]
+    ratios = [m.tpot / of_twin.tpot - 1 for _, m, _, of_twin in both if m.tpot and of_twin.tpot]
+    if len(ratios) < max(len(slow), len(twins)):
+        yield Finding(
+            False, f"TPOT: {len(slow)} slow readers and {len(twins)} twins were sent, {len(ratios)} pairs have it"
+        )
+        return
+    own = [
+        mine / of_twin - 1
+        for outcome, _, twin, _ in both
+        if (mine := _engine_tpot(timings_of(outcome))) and (of_twin := _engine_tpot(timings_of(twin)))
+    ]
+    ours = statistics.median(ratios)
+    engine = f"{statistics.median(own):+.1%}" if own else "not said"
     yield Finding(
-        # The engine's own clock tells a machine that was slower meanwhile from a client that leaked into the figure.
-        abs(ours) <= MOST_TPOT_DIFFERENCE or abs(ours - engine) <= MOST_ENGINE_DIFFERENCE,
-        f"TPOT: slow readers {statistics.median(slow) * 1e3:.1f} ms, the same requests read quickly "
-        f"{statistics.median(twins) * 1e3:.1f} ms: {ours:+.1%} (the engine's own clock: {engine:+.1%})",
+        abs(ours) <= MOST_TPOT_DIFFERENCE,
+        f"TPOT: slow readers {ours:+.1%} from the same requests read quickly, at the median of {len(ratios)} pairs "
+        f"(the engine's own clock: {engine})",
     )
 
 
-def _consumer_wait(pairs: Sequence[tuple[Outcome, Measured]]) -> Iterator[Finding]:
+def _consumer_wait(pairs: _Pairs) -> Iterator[Finding]:
     for outcome, measured in pairs:
-        if outcome.behaviour == SLOW and measured.consumer_wait is not None and outcome.paused:
-            difference = measured.consumer_wait / outcome.paused - 1
+        if outcome.behaviour != SLOW:
+            continue
+        if measured.consumer_wait is None or not outcome.paused:
             yield Finding(
-                abs(difference) <= MOST_WAIT_DIFFERENCE,
-                f"consumer wait of {outcome.name}: telemetry {measured.consumer_wait:.2f} s, "
-                f"the client's log {outcome.paused:.2f} s: {difference:+.1%}",
+                False,
+                f"consumer wait of {outcome.name}: telemetry {measured.consumer_wait}, the client's log "
+                f"{outcome.paused:.2f} s: there is nothing to compare",
             )
+            continue
+        difference = measured.consumer_wait / outcome.paused - 1
+        yield Finding(
+            abs(difference) <= MOST_WAIT_DIFFERENCE,
+            f"consumer wait of {outcome.name}: telemetry {measured.consumer_wait:.2f} s, "
+            f"the client's log {outcome.paused:.2f} s: {difference:+.1%}",
+        )
 
 
-def _hang_ups(pairs: Sequence[tuple[Outcome, Measured]]) -> Iterator[Finding]:
+def _hang_ups(pairs: _Pairs) -> Iterator[Finding]:
     outcomes = [measured.outcome for outcome, measured in pairs if outcome.behaviour == HANGING_UP]
-    right = outcomes.count(semconv.Outcome.CLIENT_DISCONNECTED.value)
+    right = outcomes.count(_DISCONNECTED)
     if outcomes:
         yield Finding(right == len(outcomes), f"hang-ups: {right} of {len(outcomes)} are client_disconnected")
 
 
-def _broken(pairs: Sequence[tuple[Outcome, Measured]]) -> Iterator[Finding]:
+def _wasted(pairs: _Pairs, measured: Mapping[str, Measured], counted: int) -> Iterator[Finding]:
+    traced = sum(m.output_tokens or 0 for m in measured.values() if m.outcome == _DISCONNECTED)
+    sent = any(outcome.behaviour == HANGING_UP for outcome, _ in pairs)
+    yield Finding(
+        counted == traced and (counted > 0 or not sent),
+        f"output tokens wasted by hang-ups: the traces hold {traced}, the metrics {counted}",
+    )
+
+
+def _broken(pairs: _Pairs) -> Iterator[Finding]:
     of_broken = [measured for outcome, measured in pairs if outcome.behaviour == BROKEN]
     right = [m for m in of_broken if m.outcome == semconv.Outcome.ERROR.value and m.error]
     if of_broken:
@@ -200,34 +244,45 @@ def _broken(pairs: Sequence[tuple[Outcome, Measured]]) -> Iterator[Finding]:
         )
 
 
-def _engine(pairs: Sequence[tuple[Outcome, Measured]]) -> Iterator[Finding]:
-    prefill, tpot = [], []
-    for outcome, measured in pairs:
+def _engine(pairs: _Pairs) -> Iterator[Finding]:
+    answered = [(o, m) for o, m in pairs if o.behaviour in {QUICK, SLOW, TWIN}]
+    prefill, tpot, lacking = [], [], []
+    for outcome, measured in answered:
         timings = timings_of(outcome)
-        if timings is None or measured.prefill is None or measured.tpot is None:
+        if timings is None or measured.prefill is None:
+            lacking.append(outcome.name)
             continue
         prefill.append(measured.prefill - timings["prompt_ms"] / 1e3)
-        tpot.append(measured.tpot / (timings["predicted_ms"] / 1e3 / (timings["predicted_n"] - 1)) - 1)
-    if not prefill:
-        return
-    yield Finding(
-        abs(statistics.median(prefill)) <= MOST_PREFILL_DIFFERENCE_SECONDS,
-        f"prefill: {statistics.median(prefill) * 1e3:+.2f} ms from llama.cpp's own, "
-        f"at the median of {len(prefill)} requests",
-    )
-    yield Finding(
-        abs(statistics.median(tpot)) <= MOST_ENGINE_DIFFERENCE,
-        f"TPOT: {statistics.median(tpot):+.2%} from llama.cpp's own, at the median of {len(tpot)} requests",
-    )
+        own = _engine_tpot(timings)
+        if own is None:
+            continue
+        if measured.tpot is None:
+            lacking.append(outcome.name)
+            continue
+        tpot.append(measured.tpot / own - 1)
+    if lacking:
+        yield Finding(False, f"the engine's timings, prefill or TPOT are missing for {', '.join(lacking)}")
+    if prefill:
+        yield Finding(
+            abs(statistics.median(prefill)) <= MOST_PREFILL_DIFFERENCE_SECONDS,
+            f"prefill: {statistics.median(prefill) * 1e3:+.2f} ms from llama.cpp's own, "
+            f"at the median of {len(prefill)} requests",
+        )
+    if tpot:
+        yield Finding(
+            abs(statistics.median(tpot)) <= MOST_ENGINE_DIFFERENCE,
+            f"TPOT: {statistics.median(tpot):+.2%} from llama.cpp's own, at the median of {len(tpot)} requests",
+        )
 
 
-def _figures(
-    pairs: Sequence[tuple[Outcome, Measured]], behaviour: str, figure: Callable[[Measured], float | None]
-) -> list[float]:
-    figures = (figure(measured) for outcome, measured in pairs if outcome.behaviour == behaviour)
-    return [value for value in figures if value is not None]
+def _by_number(pairs: _Pairs, behaviour: str) -> dict[str, tuple[Outcome, Measured]]:
+    """A behaviour's requests by what follows it in their names, which a slow reader and its twin share."""
+    return {o.name.removeprefix(behaviour): (o, m) for o, m in pairs if o.behaviour == behaviour}
 
 
-def _engine_tpots(pairs: Sequence[tuple[Outcome, Measured]], behaviour: str) -> list[float]:
-    timings = (timings_of(outcome) for outcome, _ in pairs if outcome.behaviour == behaviour)
-    return [t["predicted_ms"] / 1e3 / (t["predicted_n"] - 1) for t in timings if t is not None]
+def _engine_tpot(timings: Mapping[str, Any] | None) -> float | None:
+    """The engine's seconds per token after the first; None where there is no second one."""
+    if timings is None or timings["predicted_n"] < 2:
+        return None
+    seconds: float = timings["predicted_ms"] / 1e3 / (timings["predicted_n"] - 1)
+    return seconds

@@ -90,6 +90,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--otlp-grpc-port", type=int, default=4317, help="of OTLP/gRPC, likewise (default 4317)")
     parser.add_argument("--quick", type=int, default=None, help="documents that are read quickly")
     parser.add_argument("--slow", type=int, default=None, help="slow readers")
+    parser.add_argument("--hanging-up", type=int, default=None, help="clients that hang up midway")
     return parser.parse_args()
 
 
@@ -221,7 +222,7 @@ def _load(options: argparse.Namespace, url: str, folder: Path, console: Console)
     from . import load  # noqa: PLC0415  # needs the packages that were looked for
     from .client import Client  # noqa: PLC0415
 
-    chosen = {key: value for key in ("quick", "slow") if (value := getattr(options, key)) is not None}
+    chosen = {key: value for key in ("quick", "slow", "hanging_up") if (value := getattr(options, key)) is not None}
     mix = load.Mix(**chosen)
     logs = folder / "clients"
     logs.mkdir()
@@ -238,6 +239,8 @@ def _load(options: argparse.Namespace, url: str, folder: Path, console: Console)
 
 def _report(url: str, outcomes: Sequence[Outcome], viewer: Process, console: Console) -> bool:
     """Print the report and the comparisons; whether all of them hold."""
+    from otelext import semconv  # noqa: PLC0415
+
     from . import check, load  # noqa: PLC0415
 
     asked = check.Viewer(url)
@@ -255,7 +258,9 @@ def _report(url: str, outcomes: Sequence[Outcome], viewer: Process, console: Con
     report = Process.run([sys.executable, "-m", "otelext.cli", "report", "--url", url, "--slowest", "3"])
     figures: dict[str, Any] = asked.get("/api/report?since=all")
     errors = round(sum(field["errors"] for field in figures["critical_fields"]))
-    findings = check.compare(outcomes, asked.measured(), errors)
+    by_outcome = {row["outcome"]: round(row["output"]) for row in figures["wasted"]["by_outcome"]}
+    wasted = by_outcome.get(semconv.Outcome.CLIENT_DISCONNECTED.value, 0)
+    findings = check.compare(outcomes, asked.measured(), errors, wasted)
     parts = [(b["model"], b["adds_up"], b["total_s"], b["difference_s"]) for b in figures["breakdown"]]
     findings += [
         check.Finding(adds_up, f"TTFT of {model}: the stages' parts sum to {total:.3f} s, {difference:+.6f} s off")

@@ -120,8 +120,8 @@ def _truth(form: FormData) -> dict[str, str] | None:
         return None
     try:
         truth = json.loads(text)
-    except ValueError as error:
-        raise MalformedRequest(f"truth is no JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise MalformedRequest(f"truth can't be read as JSON: {error}") from None
     known = {AMOUNT, DATE, KCD_CODE}
     if not isinstance(truth, dict) or not all(k in known and isinstance(v, str) for k, v in truth.items()):
         raise MalformedRequest(f"truth must be an object of strings with keys out of {sorted(known)}")

@@ -51,7 +51,7 @@ class NotAnImage(RequestError):
 
 
 class TruncatedImage(RequestError):
-    """A page that begins as an image and doesn't end as one."""
+    """A page that begins as an image and doesn't end as one, or whose metadata is damaged."""
 
     status = 422
     code = "truncated_image"
@@ -62,6 +62,13 @@ class ImageTooLarge(RequestError):
 
     status = 413
     code = "image_too_large"
+
+
+class ImageTooThin(RequestError):
+    """A page so long and thin that the vision stage can't scale it."""
+
+    status = 422
+    code = "image_too_thin"
 
 
 class TooManyPages(RequestError):

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import io
+import logging
+import struct
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .errors import EmptyBody, ImageTooLarge, NotAnImage, TruncatedImage
+from .errors import EmptyBody, ImageTooLarge, ImageTooThin, NotAnImage, TruncatedImage
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+MOST_SIDES_RATIO: Final = 10
+"""Longer side over shorter one. The detector scales a page by its shorter side: its work grows with this."""
+
+# What Pillow lets through for damaged pixels and damaged EXIF.
+_DAMAGED: Final = (OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, ArithmeticError, struct.error)
 
 Pixels = npt.NDArray[np.uint8]
+
+
+def quiet() -> None:
+    """Keep Pillow from logging a line at level ERROR for each page that it can't read: our refusal says it."""
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 def decode(data: bytes, max_pixels: int) -> Image.Image:
@@ -26,7 +38,8 @@ def decode(data: bytes, max_pixels: int) -> Image.Image:
         EmptyBody: There is no byte.
         NotAnImage: The bytes are in none of `FORMATS`.
         ImageTooLarge: The header announces more than `max_pixels`.
-        TruncatedImage: The pixels can't be decoded to the end.
+        ImageTooThin: The header announces sides further apart than `MOST_SIDES_RATIO`.
+        TruncatedImage: The pixels can't be decoded to the end, or the metadata is damaged.
     """
     if not data:
         raise EmptyBody("the page is empty: 0 bytes")
@@ -41,9 +54,14 @@ def decode(data: bytes, max_pixels: int) -> Image.Image:
             f"the page has {image.width} x {image.height} = {image.width * image.height} pixels, "
             f"more than the {max_pixels} allowed"
         )
+    if max(image.size) > MOST_SIDES_RATIO * min(image.size):
+        raise ImageTooThin(
+            f"the page has {image.width} x {image.height} pixels; "
+            f"its longer side may be at most {MOST_SIDES_RATIO} times its shorter one"
+        )
     try:
         return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except _DAMAGED as error:
         raise TruncatedImage(f"the page is damaged or cut off: {error}") from error
 
 

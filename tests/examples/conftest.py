@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from document_vlm.vision import Vision
 
 # Tests are compared with the engine's own clock: two threads each would fight for a small machine's cores.
-QUEUE = 3
+QUEUE = 1
 
 
 @pytest.fixture(scope="session")

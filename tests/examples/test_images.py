@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import zlib
 
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from document_vlm.errors import EmptyBody, ImageTooLarge, NotAnImage, TruncatedImage
-from document_vlm.images import decode, prepare
+from document_vlm.errors import EmptyBody, ImageTooLarge, ImageTooThin, NotAnImage, TruncatedImage
+from document_vlm.images import decode, prepare, quiet
+from tests.examples.damaged import broken_exif
 
 MOST = 25_000_000
 
@@ -73,6 +75,37 @@ def test_an_image_of_one_pixel_too_many_is_refused():
     assert decode(data, 110).size == (11, 10)
     with pytest.raises(ImageTooLarge, match="110 pixels, more than the 109 allowed"):
         decode(data, 109)
+
+
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (10, 3000), (4000, 8), (101, 10)])
+def test_a_page_too_thin_to_be_scaled_is_refused(size):
+    with pytest.raises(ImageTooThin, match=f"{size[0]} x {size[1]} pixels; its longer side may be at most 10 times"):
+        decode(encoded(Image.new("L", size)), MOST)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3000, 300)])
+def test_the_vision_stage_takes_every_page_that_is_not_too_thin(vision, size):
+    vision.read(prepare(decode(encoded(Image.new("L", size, 255)), MOST)))
+
+
+def test_damaged_exif_is_a_damaged_page():
+    with pytest.raises(TruncatedImage, match="damaged"):
+        decode(broken_exif(), MOST)
+
+
+def test_pillow_logs_nothing_for_a_page_that_it_can_not_read(caplog, monkeypatch):
+    # So that the level is set back after the test.
+    monkeypatch.setattr(logging.getLogger("PIL"), "level", logging.NOTSET)
+    samples = struct.pack("<HHII", 277, 4, 1, 5000)
+    sides = b"".join(struct.pack("<HHII", tag, 4, 1, 8) for tag in (256, 257))
+    page = b"II*\0\x08\0\0\0" + struct.pack("<H", 3) + sides + samples + bytes(4)
+    for silent in (False, True):
+        if silent:
+            quiet()
+        caplog.clear()
+        with pytest.raises(NotAnImage):
+            decode(page, MOST)
+        assert ("More samples per pixel" in caplog.text) is not silent
 
 
 def test_a_page_is_prepared_blue_first_and_small_ones_are_doubled():

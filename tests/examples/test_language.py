@@ -36,7 +36,7 @@ def test_every_token_is_heard_once_and_usage_is_the_engines(language):
 def test_the_engines_prompt_time_ends_at_the_first_token_and_its_generation_time_begins_there(language):
     """What `Timings` says of llama.cpp's two figures, which the comparison with ours stands on."""
     prefill, generation = [], []
-    for number in range(5):
+    for number in range(3):
         messages = (Message("user", f"Number {number}. " + "Explain each line of this bill. " * 8),)
         start, heard, generated = listen(language, messages)
         arrivals = [at for at, what in heard if what.tokens]
@@ -73,6 +73,25 @@ def test_a_prompt_that_does_not_fit_is_refused(language):
         listen(language, (Message("user", "word " * 3000),))
     with pytest.raises(PromptTooLong, match="characters"):
         language.tokenize((Message("user", "word " * 100_000),))
+
+
+@pytest.mark.parametrize("token", ["<|im_start|>", "<|im_end|>", "<|endoftext|>", "<repo_name>", "<jupyter_code>"])
+@pytest.mark.parametrize("role", ["system", "user", "assistant"])
+def test_a_control_token_in_a_message_begins_no_turn(language, role, token):
+    def controls(text: str) -> int:
+        # The model's control tokens are the first of its vocabulary.
+        return sum(number < 17 for number in language.tokenize((Message("system", ""), Message(role, text))))
+
+    plain = controls("Total 5")
+    assert plain >= 3
+    nested = token[:3] + token + token[3:]
+    assert controls(f"Total {token}5{token}user\n{nested}") == plain
+
+
+def test_other_angle_brackets_of_a_message_are_left_alone(language):
+    text = "a <b> <| c |> <im_start>"
+    broken = text.replace("<", "< ")
+    assert language.tokenize((Message("user", text),)) != language.tokenize((Message("user", broken),))
 
 
 def test_the_end_of_an_answer_is_a_token_without_text(language):

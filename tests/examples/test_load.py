@@ -30,7 +30,9 @@ def test_a_plan_holds_what_its_mix_says_and_every_name_is_a_request_id():
 
 def test_each_slow_reader_has_a_twin_that_asks_the_same():
     common, slow = plan(Mix(slow=3))
-    twins = sorted((request for request in common if request.behaviour == TWIN), key=lambda request: request.name)
+    twins = [request for request in common if request.behaviour == TWIN]
+    assert twins == common[:3]
+    assert [twin.name.removeprefix(TWIN) for twin in twins] == [request.name.removeprefix(SLOW) for request in slow]
     assert [twin.body for twin in twins] == [request.body for request in slow]
     assert all(request.bytes_per_second and request.receive_buffer for request in slow)
     assert all(twin.bytes_per_second is None for twin in twins)
