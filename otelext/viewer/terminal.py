@@ -101,7 +101,10 @@ def _requests(report: Report, console: Console) -> None:
     console.print(table)
     if requests["source"] == FROM_METRICS and requests["traced"] > whole:
         behind = requests["traced"] - whole
-        _line(console, f"Metrics are behind: {behind} inferences are in traces only, and in the next metrics.")
+        _line(
+            console,
+            f"Metrics are behind: {behind} inferences are in traces only; their metrics come, or went with a process.",
+        )
 
 
 def _latency(report: Report, console: Console) -> None:
