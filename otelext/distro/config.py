@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PREFIX: Final = "OTELEXT_"
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
+_IN_KUBERNETES: Final = "KUBERNETES_SERVICE_HOST"
+_GRACE_PERIOD_IN_KUBERNETES_S: Final = 30.0
 
 
 def _setting(meaning: str) -> dict[str, str]:
@@ -31,7 +33,10 @@ class Config:
         models: Models that always keep their name on metrics, however many others come with requests.
         queue_size: Finished inferences that may wait for the worker; more are dropped and counted.
         shutdown_timeout: Seconds that the last flush may take, at exit and at SIGTERM.
-        sigterm: Whether SIGTERM flushes before the process dies of it, where nothing else handles the signal.
+        sigterm: Whether SIGTERM begins the end of the telemetry; the process dies of it as before where nothing
+            else handles the signal.
+        grace_period: Seconds from SIGTERM to SIGKILL. What is still open `shutdown_timeout` before its end ends then.
+            The default is that of containers, and in a pod of Kubernetes 30, its own.
         instrument: Whether `configure()` loads the installed instrumentations, as `opentelemetry-instrument` does.
     """
 
@@ -45,7 +50,10 @@ class Config:
         default=5.0, metadata=_setting("seconds that the last flush may take, at exit and at SIGTERM")
     )
     sigterm: bool = field(
-        default=True, metadata=_setting("flush at SIGTERM where nothing else handles it, then die of it as before")
+        default=True, metadata=_setting("whether SIGTERM flushes; its other handlers and the exit status stay")
+    )
+    grace_period: float = field(
+        default=10.0, metadata=_setting("seconds from SIGTERM to SIGKILL; 30 in Kubernetes unless set")
     )
     instrument: bool = field(
         default=True, metadata=_setting("whether otelext.configure() loads the installed instrumentations")
@@ -74,6 +82,8 @@ def read(environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
         if name not in known:
             raise TypeError(f"configure() has no argument {name!r}; it takes {', '.join(known)}")
     values: dict[str, Any] = {}
+    if environ.get(_IN_KUBERNETES):
+        values["grace_period"] = _GRACE_PERIOD_IN_KUBERNETES_S
     for name, setting in known.items():
         if name in overrides:
             values[name] = _checked(name, overrides[name], setting)
@@ -84,7 +94,8 @@ def read(environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
         try:
             values[name] = _checked(name, _parsed(text, setting.default), setting)
         except ValueError as error:
-            report(f"otelext: {variable(name)}=%r is not valid: %s; %s is taken", text, error, shown(setting.default))
+            taken = shown(values.get(name, setting.default))
+            report(f"otelext: {variable(name)}=%r is not valid: %s; %s is taken", text, error, taken)
     return Config(**values)
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import atexit
 import os
-import signal
 import sys
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from opentelemetry import _logs, metrics, trace
 
@@ -20,16 +19,17 @@ from otelext import _attach
 from otelext.capture.failure import report
 from otelext.distro.patience import PATIENCE
 
-if TYPE_CHECKING:
-    from types import FrameType
-
-_PID_OF_INIT: Final = 1
 _SHARE_OF_EXPORTS: Final = 0.8
 """Exports end before the time-out does, so that one that fails can still say so."""
 
 
 class Leaving:
-    """Ends the telemetry of this process, once."""
+    """Ends the telemetry of this process, once.
+
+    Attributes:
+        timeout: Seconds that the end may take.
+        begun: Whether it has begun.
+    """
 
     def __init__(self) -> None:
         self.timeout = 5.0
@@ -38,19 +38,18 @@ class Leaving:
         self._reset()
 
     def _reset(self) -> None:
-        self._started = False
+        self.begun = False
         # Locks as binary semaphores: unlike an Event's, their steps can't be cut in two by a signal handler.
         self._go = threading.Lock()
         self._go.acquire()
         self._done = threading.Lock()
         self._done.acquire()
 
-    def prepare(self, timeout: float, *, sigterm: bool) -> None:
+    def prepare(self, timeout: float) -> None:
         """Register the end of this process and of those forked from it.
 
         Args:
             timeout: Seconds that the end may take.
-            sigterm: Whether to handle SIGTERM, where nothing else does.
         """
         self.timeout = timeout
         for provider in _providers():
@@ -65,13 +64,12 @@ class Leaving:
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(after_in_child=self._after_fork)
             _at_end_of_forked_workers(self.leave)
-        _handle_sigterm(sigterm)
 
     def leave(self) -> None:
         """End the telemetry and return when it is done or the time-out is over."""
         deadline = monotonic() + self.timeout
-        if not self._started:
-            self._started = True
+        if not self.begun:
+            self.begun = True
             PATIENCE.hurry(_SHARE_OF_EXPORTS * self.timeout)
             self._go.release()
         if self._done.acquire(timeout=max(0.0, deadline - monotonic())):
@@ -125,26 +123,6 @@ def _providers() -> list[Any]:
 
 
 LEAVING: Final = Leaving()
-
-
-def _on_sigterm(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of handlers
-    if os.getpid() == _PID_OF_INIT:
-        # The kernel gives the first process of a container no default action: without us it would go on.
-        LEAVING.flush()
-        return
-    LEAVING.leave()
-    signal.signal(signum, signal.SIG_DFL)
-    os.kill(os.getpid(), signum)  # so that who waits for the process sees what ended it
-
-
-def _handle_sigterm(wanted: bool) -> None:
-    if threading.current_thread() is not threading.main_thread():
-        return
-    current = signal.getsignal(signal.SIGTERM)
-    if wanted and current is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _on_sigterm)
-    elif not wanted and current is _on_sigterm:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _at_end_of_forked_workers(leave: Any) -> None:

@@ -9,7 +9,7 @@ from opentelemetry import _logs, metrics
 from otelext import _attach, semconv
 from otelext.capture.binding import current_binding
 from otelext.capture.failure import report
-from otelext.distro import fastapi, processes, propagation, quiet, request_log, views
+from otelext.distro import fastapi, processes, propagation, quiet, request_log, sigterm, views
 from otelext.distro.config import Config, read
 from otelext.distro.configurator import LOGS, METRICS, OtelextConfigurator, missing
 from otelext.distro.leaving import LEAVING
@@ -93,11 +93,20 @@ def _complete(config: Config) -> None:
         quiet.quieten,
         propagation.keep_contexts,
         lambda: _adopt(config),
-        lambda: LEAVING.prepare(config.shutdown_timeout, sigterm=config.sigterm),
+        lambda: LEAVING.prepare(config.shutdown_timeout),
+        lambda: _prepare_sigterm(config),
         fastapi.prepare,
         processes.warn_of_shared_instance_id,
     ):
         _guarded(step)
+
+
+def _prepare_sigterm(config: Config) -> None:
+    if config.sigterm:
+        sigterm.GRACE_PERIOD.prepare(config.grace_period, last_flush=config.shutdown_timeout)
+        sigterm.handle()
+    else:
+        sigterm.leave_alone()
 
 
 def _adopt(config: Config) -> None:

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import StaticPool
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -19,7 +19,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 import otelext
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from fastapi import Response
 
@@ -170,8 +170,18 @@ class NewerServer:
 newer = NewerServer(app)
 
 
-def wsgi(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    """The same answer for gunicorn's own workers."""
+async def bare(scope: Any, receive: Any, send: Any) -> None:
+    """An application of no framework that anybody instruments."""
+    if scope["type"] == "http":
+        response = (await stream(100_000, 0.01)) if scope["path"] == "/stream" else JSONResponse(await healthz())
+        await response(scope, receive, send)
+
+
+def wsgi(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """The same answer and the same stream for gunicorn's own workers."""
+    if environ["PATH_INFO"] == "/stream":
+        start_response("200 OK", [("content-type", "text/plain")])
+        return (token.encode() for token in blocking_tokens(100_000, 0.01))
     if environ["PATH_INFO"] == "/answer":
         with otelext.inference("chat", model="m"):
             pass

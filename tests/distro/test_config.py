@@ -34,11 +34,27 @@ def test_the_environment_is_read() -> None:
         "OTELEXT_QUEUE_SIZE": "10",
         "OTELEXT_SHUTDOWN_TIMEOUT": "2.5",
         "OTELEXT_SIGTERM": "No",
+        "OTELEXT_GRACE_PERIOD": "60",
         "OTELEXT_INSTRUMENT": "on",
     }
     assert read(environ) == Config(
-        models=("a", "b", "c"), queue_size=10, shutdown_timeout=2.5, sigterm=False, instrument=True
+        models=("a", "b", "c"),
+        queue_size=10,
+        shutdown_timeout=2.5,
+        sigterm=False,
+        grace_period=60.0,
+        instrument=True,
     )
+
+
+def test_the_grace_period_of_a_pod_is_its_own_unless_set(caplog: pytest.LogCaptureFixture) -> None:
+    pod = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
+    assert read({}).grace_period == 10
+    assert read(pod).grace_period == 30
+    assert read({**pod, "OTELEXT_GRACE_PERIOD": "45"}).grace_period == 45
+    assert read(pod, grace_period=20).grace_period == 20
+    assert read({**pod, "OTELEXT_GRACE_PERIOD": "0"}).grace_period == 30
+    assert "30 is taken" in caplog.text
 
 
 def test_overrides_go_before_the_environment() -> None:
