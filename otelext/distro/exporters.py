@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.environment_variables import OTEL_LOGS_EXPORTER, OTEL_METRICS_EXPORTER, OTEL_TRACES_EXPORTER
@@ -13,12 +12,12 @@ from opentelemetry.sdk.environment_variables import (
     OTEL_EXPORTER_OTLP_METRICS_PROTOCOL,
     OTEL_EXPORTER_OTLP_PROTOCOL,
     OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
-    OTEL_EXPORTER_PROMETHEUS_HOST,
     OTEL_EXPORTER_PROMETHEUS_PORT,
 )
 from opentelemetry.util._importlib_metadata import entry_points  # caches what it read, unlike importlib.metadata
 
 from otelext.capture.failure import report
+from otelext.distro import prometheus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,16 +28,18 @@ SIGNALS: Final = (
     (OTEL_METRICS_EXPORTER, OTEL_EXPORTER_OTLP_METRICS_PROTOCOL, "opentelemetry_metrics_exporter"),
     (OTEL_LOGS_EXPORTER, OTEL_EXPORTER_OTLP_LOGS_PROTOCOL, "opentelemetry_logs_exporter"),
 )
-_BY_PROTOCOL: Final = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
+_GRPC: Final = "otlp_proto_grpc"
 _HTTP: Final = "otlp_proto_http"
-_EXTRAS: Final = {"otlp": "otlp", "otlp_proto_grpc": "otlp", "otlp_proto_http": "otlp", "prometheus": "prometheus"}
+_PROMETHEUS: Final = "prometheus"
+_BY_PROTOCOL: Final = {"grpc": _GRPC, "http/protobuf": _HTTP}
+_EXTRAS: Final = {"otlp": "otlp", _GRPC: "otlp", _HTTP: "otlp", _PROMETHEUS: "prometheus"}
 # A session made by a plug-in of the user's goes before ours.
 _CREDENTIAL_PROVIDER: Final = "CREDENTIAL_PROVIDER"
 
 
 @contextmanager
 def available() -> Iterator[None]:
-    """Take out of the environment, for a while, what can't be exported to; say once what and why."""
+    """For a while: what can't be exported to is out of the environment, and Prometheus gets a port that is free."""
     before = dict(os.environ)
     try:
         for exporters, protocol, group in SIGNALS:
@@ -47,7 +48,8 @@ def available() -> Iterator[None]:
             kept = [name for name in named if _can_be_had(name, exporters, protocol, group)]
             if kept != named:
                 os.environ[exporters] = ",".join(kept) or "none"
-        yield
+        with prometheus.listening() if _PROMETHEUS in _named(OTEL_METRICS_EXPORTER) else nullcontext():
+            yield
     finally:
         for name in {OTEL_EXPORTER_OTLP_PROTOCOL, *(name for signal in SIGNALS for name in signal[:2])}:
             if name in before:
@@ -57,12 +59,16 @@ def available() -> Iterator[None]:
 
 
 def arguments() -> dict[type, dict[str, Any]]:
-    """What the HTTP exporters are made with: a session of ours for each."""
-    if any(name.endswith(_CREDENTIAL_PROVIDER) and value for name, value in os.environ.items()):
-        return {}
+    """What the exporters are made with: over HTTP a session of ours for each. Over gRPC a channel of ours is installed."""
+    plugged_in = any(name.endswith(_CREDENTIAL_PROVIDER) and value for name, value in os.environ.items())
     found: dict[type, dict[str, Any]] = {}
     for exporters, protocol, group in SIGNALS:
-        if any(_entry_point_name(name, protocol) == _HTTP for name in _named(exporters)):
+        transports = {_entry_point_name(name, protocol) for name in _named(exporters)}
+        if _GRPC in transports:
+            from otelext.distro import grpc_channel  # noqa: PLC0415  # loads gRPC, as the exporter does
+
+            grpc_channel.install()
+        if _HTTP in transports and not plugged_in:
             from otelext.distro.session import ExportSession  # noqa: PLC0415  # loads requests, as the exporter does
 
             for entry_point in entry_points(group=group, name=_HTTP):
@@ -92,7 +98,7 @@ def _entry_point_name(name: str, protocol: str) -> str:
     if name != "otlp":
         return name
     value = os.environ.get(protocol, "").strip() or os.environ.get(OTEL_EXPORTER_OTLP_PROTOCOL, "").strip()
-    return _BY_PROTOCOL.get(value, "otlp_proto_grpc")
+    return _BY_PROTOCOL.get(value, _GRPC)
 
 
 def _can_be_had(name: str, exporters: str, protocol: str, group: str) -> bool:
@@ -119,25 +125,16 @@ def _can_be_had(name: str, exporters: str, protocol: str, group: str) -> bool:
     except Exception as error:  # noqa: BLE001  # a broken installation
         report(f"otelext: the exporter %r named by {exporters} can't be loaded (%r); the service runs on", name, error)
         return False
-    return name != "prometheus" or _can_listen()
+    return name != _PROMETHEUS or _is_port()
 
 
-def _can_listen() -> bool:
-    host = os.environ.get(OTEL_EXPORTER_PROMETHEUS_HOST, "localhost")
+def _is_port() -> bool:
     text = os.environ.get(OTEL_EXPORTER_PROMETHEUS_PORT, "9464")
-    try:
-        family, kind, number, _, address = socket.getaddrinfo(host, int(text), type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, number) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except (OSError, ValueError, OverflowError) as error:
-        report(
-            "otelext: the Prometheus exporter can't listen on %s:%s (%s), so the metrics of this process can't be"
-            " scraped; give each process a free %s",
-            host,
-            text,
-            getattr(error, "strerror", None) or error,
-            OTEL_EXPORTER_PROMETHEUS_PORT,
-        )
-        return False
-    return True
+    if text.strip().isdecimal():
+        return True
+    report(
+        f"otelext: {OTEL_EXPORTER_PROMETHEUS_PORT}=%r is no port, so the metrics of this process can't be scraped; it"
+        " is a whole number such as 9464",
+        text,
+    )
+    return False

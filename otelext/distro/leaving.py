@@ -10,6 +10,7 @@ import atexit
 import os
 import sys
 import threading
+from math import inf
 from time import monotonic
 from typing import Any, Final
 
@@ -19,8 +20,10 @@ from otelext import _attach
 from otelext.capture.failure import report
 from otelext.distro.patience import PATIENCE
 
-_SHARE_OF_EXPORTS: Final = 0.8
+SHARE_OF_EXPORTS: Final = 0.8
 """Exports end before the time-out does, so that one that fails can still say so."""
+_ONE_END_S: Final = 2.0
+"""A flush so shortly before the end, such as that of an application's lifespan, is part of it."""
 
 
 class Leaving:
@@ -35,6 +38,8 @@ class Leaving:
         self.timeout = 5.0
         self._prepared = False
         self._own: list[Any] = []
+        self._flushed = -inf
+        self._flush_took = 0.0
         self._reset()
 
     def _reset(self) -> None:
@@ -67,10 +72,14 @@ class Leaving:
 
     def leave(self) -> None:
         """End the telemetry and return when it is done or the time-out is over."""
-        deadline = monotonic() + self.timeout
+        now = monotonic()
+        seconds = self.timeout
+        if now - self._flushed < _ONE_END_S:
+            seconds = max(0.0, seconds - self._flush_took)
+        deadline = now + seconds
         if not self.begun:
             self.begun = True
-            PATIENCE.hurry(_SHARE_OF_EXPORTS * self.timeout)
+            PATIENCE.hurry(SHARE_OF_EXPORTS * seconds)
             self._go.release()
         if self._done.acquire(timeout=max(0.0, deadline - monotonic())):
             self._done.release()
@@ -81,11 +90,14 @@ class Leaving:
         """Flush within the time-out, in a service that may go on."""
         # A thread of its own, since the SDK's processors flush without any time-out.
         flushing = threading.Thread(target=self._flush, name="otelext-flush", daemon=True)
+        begun = monotonic()
         flushing.start()
         flushing.join(self.timeout)
+        self._flushed = monotonic()
+        self._flush_took = self._flushed - begun
 
     def _flush(self) -> None:
-        with PATIENCE.hurrying(_SHARE_OF_EXPORTS * self.timeout):
+        with PATIENCE.hurrying(SHARE_OF_EXPORTS * self.timeout):
             _attach.force_flush(self.timeout)
 
     def _wait_in_thread(self) -> None:

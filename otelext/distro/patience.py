@@ -22,11 +22,12 @@ class Patience:
     def reset(self) -> None:
         """Start anew, as a forked child does."""
         self._deadline = inf
+        self._longest = inf
         self._hurried = threading.Event()
 
     def remaining(self) -> float:
-        """Seconds left; infinite while nobody is in a hurry."""
-        return self._deadline - monotonic()
+        """Seconds that an attempt may take; infinite while nobody waits for it."""
+        return min(self._longest, self._deadline - monotonic())
 
     @property
     def hurried(self) -> bool:
@@ -45,6 +46,15 @@ class Patience:
         """End every export within `seconds`; those that wait for another attempt give up now."""
         self._deadline = monotonic() + seconds
         self._hurried.set()
+
+    @contextmanager
+    def shorter(self, seconds: float) -> Iterator[None]:
+        """Let no attempt take longer than `seconds` for a while: the process may have to end soon."""
+        self._longest = seconds
+        try:
+            yield
+        finally:
+            self._longest = inf
 
     @contextmanager
     def hurrying(self, seconds: float) -> Iterator[None]:

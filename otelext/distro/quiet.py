@@ -6,6 +6,8 @@ import logging
 from time import monotonic
 from typing import Final
 
+from otelext.distro.delivery import UndeliveredError
+
 _INTERVAL_S: Final = 60.0
 _LOGGERS: Final = (
     "opentelemetry.exporter.otlp.common.http",
@@ -29,8 +31,8 @@ class OncePerMinute(logging.Filter):
         """Whether `record` is logged."""
         if record.levelno < logging.WARNING:
             return True
-        # By name, so that this module loads no HTTP library where none is used.
-        if isinstance(record.args, tuple) and any(type(arg).__name__ == "UndeliveredError" for arg in record.args):
+        raised = record.exc_info[1] if record.exc_info else None
+        if any(isinstance(found, UndeliveredError) for found in (raised, *(record.args or ()))):
             return False
         now = monotonic()
         last = self._last.get(record.msg)

@@ -7,24 +7,15 @@ its connections with forked children. A session is what they take from outside.
 from __future__ import annotations
 
 import os
-import random
-from time import monotonic
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 
-from otelext.capture.failure import report
-from otelext.distro.patience import PATIENCE
+from otelext.distro.delivery import UnreachedError, deliver
 
 _DEFAULT_BUDGET_S: Final = 10.0
-_LONGEST_WAIT_S: Final = 4.0
-_JITTER: Final = 0.2
-
-
-class UndeliveredError(Exception):
-    """Nobody took the telemetry in time. It was said already, and the exporter does not try again."""
 
 
 class ExportSession(requests.Session):
@@ -42,22 +33,15 @@ class ExportSession(requests.Session):
             UndeliveredError: The receiver was not reached within `timeout` seconds, or the process is to end.
         """
         self._leave_connections_to_parent()
-        deadline = monotonic() + (kwargs.get("timeout") or _DEFAULT_BUDGET_S)
-        wait = 0.0  # the first retry comes at once: a pooled connection may just have gone stale
-        while True:
-            budget = min(deadline - monotonic(), PATIENCE.remaining())
-            if budget <= 0:
-                raise UndeliveredError("no time is left")
-            kwargs["timeout"] = budget
+        send = super().request
+
+        def attempt(budget: float) -> requests.Response:
             try:
-                return super().request(method, url, *args, **kwargs)
+                return send(method, url, *args, **{**kwargs, "timeout": budget})
             except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
-                reason = _reason(error)
-            if wait or PATIENCE.hurried:
-                report("otelext: telemetry does not reach %s (%s); the service runs on", _place(url), reason)
-                if PATIENCE.hurried or wait >= deadline - monotonic() or PATIENCE.wait(wait):
-                    raise UndeliveredError(reason)
-            wait = min(max(2 * wait, 1.0), _LONGEST_WAIT_S) * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # spreads retries
+                raise UnreachedError(_reason(error)) from error
+
+        return deliver(attempt, _place(url), kwargs.get("timeout") or _DEFAULT_BUDGET_S)
 
     def _leave_connections_to_parent(self) -> None:
         if self._pid == os.getpid():

@@ -16,7 +16,8 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
 from otelext import _attach
-from otelext.distro.leaving import LEAVING
+from otelext.distro.leaving import LEAVING, SHARE_OF_EXPORTS
+from otelext.distro.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +77,9 @@ class GracePeriod:
     def _wait(self, go: threading.Lock) -> None:
         while True:
             go.acquire()
-            self._spend()
+            # What nobody answers must have failed, and said so, when a server of the user's ends at once.
+            with PATIENCE.shorter(SHARE_OF_EXPORTS * self._last_flush):
+                self._spend()
             self._begun = False  # the process lives on: its handler meant something else, or nobody kills it
 
     def _spend(self) -> None:

@@ -199,3 +199,14 @@ def test_a_disabled_sdk_starts_no_thread() -> None:
     program = "import threading; print(sorted(t.name for t in threading.enumerate()))"
     done = run_program(program, plain("http://127.0.0.1:1", OTEL_SDK_DISABLED="true"))
     assert done.stdout.strip() == "['MainThread']"
+
+
+def test_the_flush_of_a_lifespan_and_the_end_share_one_time_out(start: Callable[..., Service]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        service = start(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTELEXT_SHUTDOWN_TIMEOUT="5", **RARELY)
+        httpx.get(f"{service.url}/answer", trust_env=False).raise_for_status()
+        begin = time.monotonic()
+        assert service.stop() == -signal.SIGTERM
+        assert time.monotonic() - begin < 7.5
+    assert service.output.count("telemetry does not reach") == 1

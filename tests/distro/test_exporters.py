@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import socket
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from otelext import semconv
-from tests.distro.processes import free_port, plain, run_program
+from tests.distro.processes import plain, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.distro.processes import Service
     from tests.otlp_receiver import OtlpReceiver
 
 INFER = """
@@ -119,39 +115,6 @@ def test_the_environment_of_the_program_is_what_the_user_set(receiver: OtlpRecei
     program = "import os; print(os.environ['OTEL_METRICS_EXPORTER'], os.environ['OTEL_EXPORTER_OTLP_PROTOCOL'])"
     env = plain(receiver.endpoint, OTEL_METRICS_EXPORTER="nonsense", OTEL_EXPORTER_OTLP_PROTOCOL="odd")
     assert run_program(program, env).stdout == "nonsense odd\n"
-
-
-def test_prometheus_serves_the_same_metrics(start: Callable[..., Service]) -> None:
-    port = free_port()
-    service = start(OTEL_METRICS_EXPORTER="prometheus", OTEL_EXPORTER_PROMETHEUS_PORT=str(port))
-    for _ in range(3):
-        httpx.get(f"{service.url}/stream", trust_env=False)
-    text = ""
-    for _ in range(200):
-        text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
-        if re.search(r"^vlm_inferences_total\{.* 3\.0$", text, re.MULTILINE):
-            break
-    (line,) = (line for line in text.splitlines() if line.startswith("vlm_inferences_total{"))
-    assert 'vlm_outcome="completed"' in line
-    assert float(line.rpartition(" ")[2]) == 3
-    assert "gen_ai_server_time_to_first_token_seconds_bucket{" in text
-
-
-def test_a_prometheus_port_in_use_is_one_line_and_the_service_runs(receiver: OtlpReceiver) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        env = plain(
-            receiver.endpoint,
-            OTEL_METRICS_EXPORTER="prometheus",
-            OTEL_EXPORTER_PROMETHEUS_HOST="127.0.0.1",
-            OTEL_EXPORTER_PROMETHEUS_PORT=port,
-        )
-        done = run_program(INFER, env)
-    assert (done.returncode, done.stdout) == (0, "served\n")
-    (line,) = done.stderr.splitlines()
-    assert f"127.0.0.1:{port}" in line
-    assert "OTEL_EXPORTER_PROMETHEUS_PORT" in line
-    assert [span.name for span in receiver.spans] == ["chat m"]
 
 
 def test_the_resource_tracker_of_multiprocessing_is_left_alone(receiver: OtlpReceiver) -> None:

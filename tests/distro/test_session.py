@@ -19,8 +19,9 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 
 from otelext.capture import failure
 from otelext.distro import quiet
+from otelext.distro.delivery import UndeliveredError
 from otelext.distro.patience import PATIENCE
-from otelext.distro.session import ExportSession, UndeliveredError
+from otelext.distro.session import ExportSession
 from tests.distro.processes import free_port
 from tests.otlp_receiver import OtlpReceiver
 
@@ -70,9 +71,11 @@ def test_it_gives_up_within_the_time_out(caplog: pytest.LogCaptureFixture) -> No
     assert "secret" not in message
 
 
-def test_a_server_that_does_not_answer_is_given_up() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent, ExportSession() as session:
-        assert 0.3 <= send(session, f"http://127.0.0.1:{silent.getsockname()[1]}/", 0.4) < 2
+def test_a_server_that_does_not_answer_is_given_up_with_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ExportSession() as session, caplog.at_level(logging.WARNING):
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        assert 0.3 <= send(session, f"{url}/v1/traces", 0.4) < 2
+    assert caplog.messages == [f"otelext: telemetry does not reach {url} (ReadTimeout); the service runs on"]
 
 
 def test_who_waits_for_another_attempt_gives_up_when_the_process_ends() -> None:
@@ -168,6 +171,7 @@ def test_a_receiver_that_refuses_is_said_once_a_minute_for_all_signals(
                 for kind in ("spans", "metrics"):
                     logger.error("Failed to export %s batch code: %s, reason: %s", kind, 400, "no")
                     logger.error("Failed to export %s batch code: %s, reason: %s", kind, None, UndeliveredError("x"))
+                    logger.error("Exception while exporting %s.", kind, exc_info=UndeliveredError("x"))
             loggers[0].error("another message")
             loggers[0].info("information")
             loggers[0].info("information")
