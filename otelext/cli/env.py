@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
+import textwrap
+from typing import Final
 
 import click
 
-_HIDDEN = "(set, not shown)"
+from otelext.viewer.formats import plain
+
+_HIDDEN: Final = "(set, not shown)"
+_INDENT: Final = "    "
+_NARROWEST: Final = 20
 
 
 @click.command("env", short_help="Show the environment variables that matter.")
@@ -33,15 +41,27 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    from rich.console import Console  # noqa: PLC0415 (an extra)
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("variable", "value", "default", "meaning"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "variable")
+    # No table: the longest names and defaults leave no room for their meaning beside them in 80 columns.
     for row in rows:
-        # Text, not markup: values are the user's.
-        shown = Text(row["value"] or "", style="bold"), Text(row["default"] or "", style="dim")
-        table.add_row(row["name"] or "", *shown, row["meaning"])
-    Console(soft_wrap=False).print(table)
+        set_to = f"={plain(row['value'])}" if row["value"] is not None else ""
+        default = f"default {row['default']}" if row["default"] else "no default" if set_to else "not set"
+        click.echo(
+            click.style(f"{row['name']}{set_to}", bold=True if set_to else None)
+            + click.style(f"  ({default})", dim=True)
+        )
+        click.echo(_wrapped(row["meaning"] or ""))
+
+
+def _wrapped(text: str) -> str:
+    """Indented, and on a terminal as wide as that: what reads a pipe gets one line."""
+    if not sys.stdout.isatty():
+        return _INDENT + text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(
+        text,
+        max(width, _NARROWEST),
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -32,6 +32,13 @@ _DEFAULT_URL = "http://127.0.0.1:8321"
     help="How far back to look: 30m, 2h, all.",
 )
 @click.option(
+    "--service",
+    "services",
+    metavar="NAME",
+    multiple=True,
+    help="Only this service; may be given several times.  [default: all]",
+)
+@click.option(
     "--slowest", type=click.IntRange(1, 50), default=5, show_default=True, help="How many slow requests to draw."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
@@ -39,7 +46,13 @@ _DEFAULT_URL = "http://127.0.0.1:8321"
     "--svg", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Save the report as a picture too."
 )
 def command(
-    url: str | None, store: Path | None, since: float | None, slowest: int, as_json: bool, svg: Path | None
+    url: str | None,
+    store: Path | None,
+    since: float | None,
+    services: tuple[str, ...],
+    slowest: int,
+    as_json: bool,
+    svg: Path | None,
 ) -> None:
     """Print requests by outcome, latencies, where the time to first token went, and the slowest requests.
 
@@ -51,17 +64,17 @@ def command(
         from rich.console import Console  # noqa: PLC0415 (an extra)
 
         from otelext.viewer.client import ask_viewer, read_store  # noqa: PLC0415
-        from otelext.viewer.errors import StoreError, UnreachableError  # noqa: PLC0415
+        from otelext.viewer.errors import QueryError, StoreError, UnreachableError  # noqa: PLC0415
         from otelext.viewer.report import is_empty  # noqa: PLC0415
         from otelext.viewer.terminal import nothing_received, print_report  # noqa: PLC0415
     try:
         if store is not None:
-            report = read_store(store, since, slowest)
+            report = read_store(store, since, slowest, services)
         else:
-            report = ask_viewer(url or _DEFAULT_URL, since, slowest)
+            report = ask_viewer(url or _DEFAULT_URL, since, slowest, services)
     except UnreachableError as error:
         raise click.ClickException(str(error)) from error
-    except StoreError as error:
+    except (StoreError, QueryError) as error:
         raise click.UsageError(str(error)) from error
     if as_json:
         click.echo(json.dumps(report, indent=2))

@@ -15,11 +15,12 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from otelext.viewer import inferences
+from otelext.viewer.errors import QueryError
 from otelext.viewer.hosts import HostCheck
 from otelext.viewer.quantities import parse_duration
 from otelext.viewer.report import SLOWEST, build_report
 from otelext.viewer.schema import SCHEMA_VERSION
-from otelext.viewer.streams import Range
+from otelext.viewer.selection import Selection, check_services, known_services
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,10 +48,6 @@ _PAGE: Final = """<!doctype html>
 </body>
 </html>
 """
-
-
-class _BadQueryError(ValueError):
-    pass
 
 
 def api_app(store: Store, host: str, otlp: dict[str, str]) -> Starlette:
@@ -84,7 +81,7 @@ def _answer(store: Store, question: Callable[[Store, Request], Any]) -> Callable
     async def endpoint(request: Request) -> Response:
         try:
             answer = await run_in_threadpool(question, store, request)
-        except _BadQueryError as error:
+        except QueryError as error:
             return JSONResponse({"error": str(error)}, 400)
         if answer is None:
             return JSONResponse({"error": f"nothing is known of {request.url.path}"}, 404)
@@ -96,7 +93,9 @@ def _answer(store: Store, question: Callable[[Store, Request], Any]) -> Callable
 def _report(otlp: str, store: Store, request: Request) -> Any:
     slowest = _whole(request, "slowest", SLOWEST, _MOST_SLOWEST)
     with store.reading() as reader:
-        return build_report(reader, _since(request, "1h"), slowest, otlp=otlp)
+        return build_report(
+            reader, _since(request, "1h"), slowest, services=request.query_params.getlist("service"), otlp=otlp
+        )
 
 
 def _inferences(store: Store, request: Request) -> Any:
@@ -106,15 +105,17 @@ def _inferences(store: Store, request: Request) -> Any:
     if cursor is not None:
         match = _CURSOR.fullmatch(cursor)
         if match is None:
-            raise _BadQueryError(f"cursor is {cursor[:64]!r}, must be the `next` of an answer before")
+            raise QueryError(f"cursor is {cursor[:64]!r}, must be the `next` of an answer before")
         before = (int(match[1]), match[2])
     since_s = _since(request, "all")
     now_ns = time.time_ns()
-    span = Range(None if since_s is None else now_ns - int(since_s * 1e9), 2**63 - 1)
+    since_ns = None if since_s is None else now_ns - int(since_s * 1e9)
+    services = request.query_params.getlist("service")
     with store.reading() as reader:
+        check_services(services, known_services(reader))
         found = inferences.page(
             reader,
-            span,
+            Selection(since_ns, 2**63 - 1, tuple(services)),
             limit=limit,
             before=before,
             model=request.query_params.get("model"),
@@ -127,7 +128,7 @@ def _inferences(store: Store, request: Request) -> Any:
 def _trace(store: Store, request: Request) -> Any:
     trace_id = request.path_params["trace_id"].lower()
     if not _TRACE_ID.fullmatch(trace_id):
-        raise _BadQueryError(f"trace id is {trace_id[:64]!r}, must be 32 hexadecimal digits")
+        raise QueryError(f"trace id is {trace_id[:64]!r}, must be 32 hexadecimal digits")
     with store.reading() as reader:
         spans, logs = inferences.trace(reader, trace_id), inferences.logs(reader, trace_id)
     return {"trace_id": trace_id, "spans": spans, "logs": logs} if spans or logs else None
@@ -140,11 +141,11 @@ def _since(request: Request, default: str) -> float | None:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise _BadQueryError(f"since: {error}") from error
+        raise QueryError(f"since: {error}") from error
 
 
 def _whole(request: Request, name: str, default: int, most: int) -> int:
     text = request.query_params.get(name, str(default))
     if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= most:
-        raise _BadQueryError(f"{name} is {text[:64]!r}, must be a whole number from 1 to {most}")
+        raise QueryError(f"{name} is {text[:64]!r}, must be a whole number from 1 to {most}")
     return int(text)

@@ -19,6 +19,10 @@ class BatchTooLargeError(StoreError):
     """One request's records are larger than the store takes at once; sending them again would not help."""
 
 
+class QueryError(Exception):
+    """What was asked cannot be answered; the message says what would be right."""
+
+
 class PortInUseError(Exception):
     """A port cannot be bound; the message names the port and the option that chooses another."""
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Received(TypedDict):
-    """What the store holds in all; `otlp` is where a running viewer takes more, None for a file."""
+    """What the store holds in all, of all services; `otlp` is where a running viewer takes more, None for a file."""
 
     spans: int
     points: int
@@ -28,11 +28,15 @@ class Count(TypedDict):
 
 
 class Requests(TypedDict):
-    """Inferences by outcome; `traced` is how many of them have a span."""
+    """Inferences by outcome; `traced` is how many of them have a span.
+
+    `services` are those whose inferences they are, or that were asked for where there is none.
+    """
 
     total: int
     traced: int
     source: str
+    services: list[str]
     by_outcome: list[Count]
 
 
@@ -55,15 +59,18 @@ class Latency(TypedDict):
 
 
 class Throughput(TypedDict):
-    """Amounts and rates over the observed time, from the first inference's start to the last one's end."""
+    """Amounts and rates over the observed time, from the first inference's start to the last one's end.
+
+    None where no metric was received that tells.
+    """
 
     window_s: float
-    input_tokens: float
-    output_tokens: float
+    input_tokens: float | None
+    output_tokens: float | None
     output_tokens_per_s: float | None
-    pages: float
+    pages: float | None
     pages_per_min: float | None
-    images: float
+    images: float | None
     cost_usd: float | None
 
 

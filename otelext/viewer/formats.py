@@ -6,11 +6,15 @@ from typing import Final
 
 _MINUTE: Final = 60.0
 _LONG: Final = 600.0
+_ABSURD: Final = 1e12
+"""Senders may report anything; beyond this a figure need not be exact, but has to fit its column."""
 
 
 def seconds(value: float) -> str:
     """A duration in a unit that fits it, with three significant figures or so."""
     size = abs(value)
+    if size >= _ABSURD:
+        return f"{value:.3g} s"
     if size >= _LONG:
         return f"{value / _MINUTE:.1f} min"
     if size >= 100:  # noqa: PLR2004 (where a decimal stops to matter)
@@ -31,7 +35,14 @@ def share(value: float) -> str:
 
 def amount(value: float) -> str:
     """A count with thousands apart; decimals only where there are some."""
+    if abs(value) >= _ABSURD:
+        return f"{value:.3g}"
     return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+
+
+def counted(value: float, noun: str) -> str:
+    """A count with its noun, as in `1 trace` and `2 traces`."""
+    return f"{amount(value)} {noun if value == 1 else noun + 's'}"
 
 
 def plain(text: str) -> str:

@@ -6,11 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from otelext import semconv
+from otelext.viewer.selection import OF_SERVICES
 
 if TYPE_CHECKING:
     import duckdb
 
-    from otelext.viewer.streams import Range
+    from otelext.viewer.selection import Selection
 
 QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
 
@@ -90,30 +91,39 @@ _COLUMNS: Final = (
 _INFERENCES: Final = f"""(
     SELECT * FROM spans
     WHERE scope = '{semconv.SCOPE_NAME}' AND outcome IS NOT NULL AND end_ns > $since AND end_ns <= $until
+        AND {OF_SERVICES}
     QUALIFY row_number() OVER (PARTITION BY trace_id, span_id ORDER BY received_ns) = 1
 )"""  # noqa: S608 (constants)
 
 
-def counts(reader: duckdb.DuckDBPyConnection, span: Range) -> dict[tuple[str, str], int]:
+def counts(reader: duckdb.DuckDBPyConnection, selection: Selection) -> dict[tuple[str, str], int]:
     """Inference spans by model and outcome."""
     query = f"SELECT coalesce(model, ''), outcome, count(*) FROM {_INFERENCES} GROUP BY ALL"  # noqa: S608
-    return {(model, outcome): count for model, outcome, count in reader.execute(query, _times(span)).fetchall()}
+    return {
+        (model, outcome): count for model, outcome, count in reader.execute(query, _arguments(selection)).fetchall()
+    }
 
 
-def observed(reader: duckdb.DuckDBPyConnection, span: Range) -> tuple[int, int] | None:
+def services(reader: duckdb.DuckDBPyConnection, selection: Selection) -> set[str]:
+    """Services that sent inference spans."""
+    query = f"SELECT DISTINCT service FROM {_INFERENCES}"  # noqa: S608
+    return {name for (name,) in reader.execute(query, _arguments(selection)).fetchall()}
+
+
+def observed(reader: duckdb.DuckDBPyConnection, selection: Selection) -> tuple[int, int] | None:
     """Start of the first and end of the last inference, None without any."""
     query = f"SELECT min(start_ns), max(end_ns) FROM {_INFERENCES}"  # noqa: S608
-    row = reader.execute(query, _times(span)).fetchone()
+    row = reader.execute(query, _arguments(selection)).fetchone()
     return (row[0], row[1]) if row and row[0] is not None else None
 
 
-def exact(reader: duckdb.DuckDBPyConnection, measure: str, span: Range) -> dict[str, Exact]:
+def exact(reader: duckdb.DuckDBPyConnection, measure: str, selection: Selection) -> dict[str, Exact]:
     """Exact latencies by model.
 
     Args:
         reader: A reading cursor.
         measure: A key of `MEASURES`.
-        span: When the inferences ended.
+        selection: When the inferences ended, and whose they are.
     """
     value, condition = MEASURES[measure]
     query = (
@@ -121,13 +131,13 @@ def exact(reader: duckdb.DuckDBPyConnection, measure: str, span: Range) -> dict[
         f"FROM (SELECT model, {value} AS v FROM {_INFERENCES} WHERE {condition}) "
         "WHERE v IS NOT NULL GROUP BY ALL"
     )
-    rows = reader.execute(query, _times(span)).fetchall()
+    rows = reader.execute(query, _arguments(selection)).fetchall()
     return {m: {"model": m, "count": count, "mean": mean, "quantiles": found} for m, count, mean, found in rows}
 
 
 def page(
     reader: duckdb.DuckDBPyConnection,
-    span: Range,
+    selection: Selection,
     *,
     limit: int,
     before: tuple[int, str] | None = None,
@@ -138,7 +148,7 @@ def page(
 
     Args:
         reader: A reading cursor.
-        span: When they ended.
+        selection: When they ended, and whose they are.
         limit: How many at most.
         before: End (Unix nanoseconds) and span id of the last one of the page before.
         model: Only of this model.
@@ -150,18 +160,18 @@ def page(
         "AND ($outcome IS NULL OR outcome = $outcome) ORDER BY end_ns DESC, span_id DESC LIMIT $limit"
     )
     end, span_id = before or (2**63 - 1, "g")  # "g" sorts behind every hexadecimal digit
-    arguments = {**_times(span), "end": end, "id": span_id, "model": model, "outcome": outcome, "limit": limit}
+    arguments = {**_arguments(selection), "end": end, "id": span_id, "model": model, "outcome": outcome, "limit": limit}
     return [_inference(row) for row in reader.execute(query, arguments).fetchall()]
 
 
-def slowest(reader: duckdb.DuckDBPyConnection, span: Range, limit: int) -> list[Inference]:
+def slowest(reader: duckdb.DuckDBPyConnection, selection: Selection, limit: int) -> list[Inference]:
     """The longest inferences, one a trace."""
     query = (
         f"SELECT {_COLUMNS} FROM {_INFERENCES} "  # noqa: S608
         "QUALIFY row_number() OVER (PARTITION BY trace_id ORDER BY end_ns - start_ns DESC) = 1 "
         "ORDER BY end_ns - start_ns DESC, span_id LIMIT $limit"
     )
-    return [_inference(row) for row in reader.execute(query, {**_times(span), "limit": limit}).fetchall()]
+    return [_inference(row) for row in reader.execute(query, {**_arguments(selection), "limit": limit}).fetchall()]
 
 
 def trace(reader: duckdb.DuckDBPyConnection, trace_id: str) -> list[TraceSpan]:
@@ -187,8 +197,9 @@ def logs(reader: duckdb.DuckDBPyConnection, trace_id: str) -> list[dict[str, Any
     return [{**dict(zip(keys, row, strict=False)), "attributes": json.loads(row[-1])} for row in rows]
 
 
-def _times(span: Range) -> dict[str, int]:
-    return {"since": -1 if span.since_ns is None else span.since_ns, "until": span.until_ns}
+def _arguments(selection: Selection) -> dict[str, Any]:
+    since = -1 if selection.since_ns is None else selection.since_ns
+    return {"since": since, "until": selection.until_ns, "services": list(selection.services)}
 
 
 def _inference(row: tuple[Any, ...]) -> Inference:

@@ -13,7 +13,7 @@ from google.rpc import code_pb2
 from google.rpc.status_pb2 import Status
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from otelext.viewer import otlp_json
@@ -46,9 +46,22 @@ class _TooLargeError(Exception):
     pass
 
 
-def otlp_http_app(store: Store) -> Starlette:
-    """The ASGI application that receives OTLP/HTTP into a store."""
-    return Starlette(routes=[Route(signal.path, _endpoint(signal, store), methods=["POST"]) for signal in SIGNALS])
+def otlp_http_app(store: Store, report_port: int | None = None) -> Starlette:
+    """The ASGI application that receives OTLP/HTTP into a store.
+
+    Args:
+        store: Where to keep what comes.
+        report_port: Port of the report and API, told to who asks for them here.
+    """
+
+    async def elsewhere(_: Request) -> Response:
+        text = f"this port receives OTLP; the report and API are at port {report_port}"
+        return JSONResponse({"error": text, "report_port": report_port}, 404)
+
+    routes = [Route(signal.path, _endpoint(signal, store), methods=["POST"]) for signal in SIGNALS]
+    if report_port is not None:
+        routes.append(Route("/api/{rest:path}", elsewhere))
+    return Starlette(routes=routes)
 
 
 def gunzip(body: bytes, limit: int = MAX_BODY) -> bytes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 from otelext.viewer.distribution import LARGEST_BOUND
 from otelext.viewer.flattened import Flattened
+from otelext.viewer.formats import counted
 from otelext.viewer.values import attributes_of, origin_of, text_of, time_of
 
 if TYPE_CHECKING:
@@ -74,6 +75,20 @@ class _Owner:
     metric: str
     unit: str
 
+    def stream(self, kind: str, attributes: str) -> int:
+        """Number of a metric stream, as the data model identifies one.
+
+        https://opentelemetry.io/docs/specs/otel/metrics/data-model/#opentelemetry-protocol-data-model
+        """
+        digest = self._digest.copy()
+        digest.update(f"{kind}\0{attributes}\0".encode())
+        return int.from_bytes(digest.digest(), "big")
+
+    @cached_property
+    def _digest(self) -> blake2b:
+        # Shared by a metric's points: a resource may be long.
+        return blake2b(f"{self.resource}\0{self.scope}\0{self.metric}\0{self.unit}\0".encode(), digest_size=8)
+
 
 def flatten_points(request: ExportMetricsServiceRequest, received_ns: int) -> Flattened:
     """Rows of a metrics request; points that contradict themselves are rejected."""
@@ -133,7 +148,7 @@ def _head(owner: _Owner, point: Point, kind: str, temporality: int, *, monotonic
         kind,
         min(max(temporality, 0), 255),
         monotonic,
-        _stream(owner.resource, owner.scope, owner.metric, owner.unit, kind, attributes),
+        owner.stream(kind, attributes),
         time_of(point.start_time_unix_nano),
         time_of(point.time_unix_nano),
         point.flags,
@@ -150,7 +165,9 @@ def _histogram_row(point: HistogramDataPoint, row: PointRow) -> tuple[PointRow, 
     bounds, counts = list(point.explicit_bounds), list(point.bucket_counts)
     wrong = ""
     if counts and len(counts) != len(bounds) + 1:
-        wrong = f"{len(counts)} bucket counts for {len(bounds)} bounds, must be one more than bounds"
+        wrong = (
+            f"{counted(len(counts), 'bucket count')} for {counted(len(bounds), 'bound')}, must be one more than bounds"
+        )
     elif counts and sum(counts) != point.count:
         wrong = f"bucket counts add up to {sum(counts)}, count is {point.count}"
     elif not all(abs(bound) <= LARGEST_BOUND for bound in bounds):
@@ -202,16 +219,3 @@ def _exemplars(exemplars: Iterable[Exemplar]) -> str | None:
         for exemplar in exemplars
     ]
     return text_of(found) if found else None
-
-
-@lru_cache(maxsize=16_384)
-def _stream(*identity: str) -> int:
-    """Number of a metric stream, as the data model identifies one.
-
-    https://opentelemetry.io/docs/specs/otel/metrics/data-model/#opentelemetry-protocol-data-model
-    """
-    digest = blake2b(digest_size=8)
-    for part in identity:
-        digest.update(part.encode())
-        digest.update(b"\0")
-    return int.from_bytes(digest.digest(), "big")

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Final
 from otelext import semconv
 from otelext.viewer import inferences
 from otelext.viewer.inferences import QUANTILES
-from otelext.viewer.streams import Increase, Range, increases, merged, total
+from otelext.viewer.selection import Selection, check_services, known_services
+from otelext.viewer.streams import Increase, increases, merged, total
 from otelext.viewer.waterfall import waterfall
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import duckdb
 
     from otelext.viewer.distribution import Histogram
@@ -51,6 +54,7 @@ def build_report(
     since_s: float | None = 3600.0,
     slowest: int = SLOWEST,
     *,
+    services: Sequence[str] = (),
     otlp: str | None = None,
     now_ns: int | None = None,
 ) -> Report:
@@ -60,25 +64,34 @@ def build_report(
         reader: A reading cursor of the store.
         since_s: How far back to look, in seconds; None for everything.
         slowest: How many of the slowest inferences to show.
+        services: Only of these services; empty takes all.
         otlp: Where the viewer takes OTLP/HTTP.
         now_ns: End of the range in Unix nanoseconds, the present when not given.
+
+    Raises:
+        QueryError: A service has sent nothing; the message names those that have.
     """
+    known = known_services(reader)
+    check_services(services, known)
     now_ns = time.time_ns() if now_ns is None else now_ns
     # Clocks of senders may run ahead a little; their latest data belongs to the report.
-    span = Range(None if since_s is None else now_ns - int(since_s * 1e9), now_ns + 60 * 10**9)
-    gains = {m.name: increases(reader, m.name, span) for m in _READ}
-    traced = inferences.counts(reader, span)
+    since_ns = None if since_s is None else now_ns - int(since_s * 1e9)
+    selection = Selection(since_ns, now_ns + 60 * 10**9, tuple(services))
+    gains = {m.name: increases(reader, m.name, selection) for m in _READ}
+    traced = inferences.counts(reader, selection)
+    found = {gain.service for gain in gains[semconv.INFERENCES.name] if gain.value}
+    found = found | inferences.services(reader, selection) or set(services)
     return {
         "generated_ns": now_ns,
-        "since_ns": span.since_ns,
-        "received": _received(reader, otlp),
-        "requests": _requests(gains[semconv.INFERENCES.name], traced),
-        "latency": _latency(reader, gains, span),
-        "throughput": _throughput(gains, _window(reader, gains[semconv.INFERENCES.name], traced, span)),
+        "since_ns": since_ns,
+        "received": _received(reader, known, otlp),
+        "requests": _requests(gains[semconv.INFERENCES.name], traced, sorted(filter(None, found))),
+        "latency": _latency(reader, gains, selection),
+        "throughput": _throughput(gains, _window(reader, gains[semconv.INFERENCES.name], traced, selection)),
         "breakdown": _breakdown(gains),
         "wasted": _wasted(gains[semconv.TOKENS.name]),
         "critical_fields": _critical_fields(gains),
-        "slowest": [_slow(reader, found) for found in inferences.slowest(reader, span, slowest)],
+        "slowest": [_slow(reader, found) for found in inferences.slowest(reader, selection, slowest)],
     }
 
 
@@ -107,19 +120,15 @@ _READ: Final = (
 )
 
 
-def _received(reader: duckdb.DuckDBPyConnection, otlp: str | None) -> Received:
+def _received(reader: duckdb.DuckDBPyConnection, services: list[str], otlp: str | None) -> Received:
     row = reader.execute(
         "SELECT (SELECT count(*) FROM spans), (SELECT count(*) FROM points), (SELECT count(*) FROM logs)"
     ).fetchone()
     spans, points, logs = row or (0, 0, 0)
-    names = reader.execute(
-        "SELECT service FROM spans UNION SELECT service FROM points UNION SELECT service FROM logs ORDER BY 1"
-    ).fetchall()
-    services = [name for (name,) in names if name]
     return {"spans": spans, "points": points, "logs": logs, "services": services, "otlp": otlp}
 
 
-def _requests(found: list[Increase], traced: dict[tuple[str, str], int]) -> Requests:
+def _requests(found: list[Increase], traced: dict[tuple[str, str], int], services: list[str]) -> Requests:
     counted = {key: round(value) for key, value in total(found, semconv.REQUEST_MODEL, semconv.OUTCOME).items()}
     by_model_and_outcome = counted or traced
     rows: list[Count] = [
@@ -131,15 +140,18 @@ def _requests(found: list[Increase], traced: dict[tuple[str, str], int]) -> Requ
         "total": sum(by_model_and_outcome.values()),
         "traced": sum(traced.values()),
         "source": FROM_METRICS if counted else FROM_TRACES,
+        "services": services,
         "by_outcome": rows,
     }
 
 
-def _latency(reader: duckdb.DuckDBPyConnection, gains: dict[str, list[Increase]], span: Range) -> list[Latency]:
+def _latency(
+    reader: duckdb.DuckDBPyConnection, gains: dict[str, list[Increase]], selection: Selection
+) -> list[Latency]:
     rows: list[Latency] = []
     for measure, metric in _MEASURED.items():
         by_model = merged([g for g in gains[metric.name] if _is_completed(g)], semconv.REQUEST_MODEL)
-        spans = inferences.exact(reader, measure, span)
+        spans = inferences.exact(reader, measure, selection)
         for model in sorted({*spans, *(model for (model,) in by_model)}):
             histogram, exact = by_model.get((model,)), spans.get(model)
             counted = round(histogram.count) if histogram else 0
@@ -189,11 +201,11 @@ def _label(quantile: float) -> str:
 
 
 def _window(
-    reader: duckdb.DuckDBPyConnection, found: list[Increase], traced: dict[tuple[str, str], int], span: Range
+    reader: duckdb.DuckDBPyConnection, found: list[Increase], traced: dict[tuple[str, str], int], selection: Selection
 ) -> float:
     counted = sum(total(found).values())
     if traced and sum(traced.values()) >= ALL_SAMPLED * counted:
-        observed = inferences.observed(reader, span)
+        observed = inferences.observed(reader, selection)
         if observed:
             return (observed[1] - observed[0]) / 1e9
     dated = [g for g in found if g.value and g.begin_ns]
@@ -201,21 +213,21 @@ def _window(
 
 
 def _throughput(gains: dict[str, list[Increase]], window_s: float) -> Throughput:
-    def amount(name: str) -> float:
-        return sum(total(gains[name]).values())
+    def amount(name: str) -> float | None:
+        return sum(total(gains[name]).values()) if gains[name] else None
 
     tokens = total(gains[semconv.TOKENS.name], semconv.TOKEN_TYPE)
-    output = tokens.get((semconv.TOKEN_TYPE_OUTPUT,), 0.0)
+    output = tokens.get((semconv.TOKEN_TYPE_OUTPUT,))
     pages = amount(semconv.PAGES.name)
     return {
         "window_s": window_s,
-        "input_tokens": tokens.get((semconv.TOKEN_TYPE_INPUT,), 0.0),
+        "input_tokens": tokens.get((semconv.TOKEN_TYPE_INPUT,)),
         "output_tokens": output,
-        "output_tokens_per_s": output / window_s if window_s > 0 else None,
+        "output_tokens_per_s": None if output is None or window_s <= 0 else output / window_s,
         "pages": pages,
-        "pages_per_min": pages / window_s * 60 if window_s > 0 else None,
+        "pages_per_min": None if pages is None or window_s <= 0 else pages / window_s * 60,
         "images": amount(semconv.IMAGES.name),
-        "cost_usd": amount(semconv.COST_TOTAL.name) if gains[semconv.COST_TOTAL.name] else None,
+        "cost_usd": amount(semconv.COST_TOTAL.name),
     }
 
 
@@ -269,7 +281,7 @@ def _critical_fields(gains: dict[str, list[Increase]]) -> list[Field]:
     for key in sorted({*errors, *checks}):
         wrong, checked = errors.get(key, 0.0), checks.get(key, 0.0)
         rows.append(
-            {"field": key[0], "errors": wrong, "checks": checked, "share": wrong / checked if checked else None}
+            {"field": key[0], "errors": wrong, "checks": checked, "share": wrong / checked if checked >= 1 else None}
         )
     return rows
 

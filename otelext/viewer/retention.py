@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otelext.viewer.formats import counted
 from otelext.viewer.schema import TABLES
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Bounds:
         if self.age_s <= 0:
             raise ValueError(f"the greatest age is {self.age_s} s, and must be more than 0")
         if self.size < SMALLEST_SIZE:
-            raise ValueError(f"the greatest size is {self.size} bytes, and must be {SMALLEST_SIZE} or more")
+            raise ValueError(f"the greatest size is {counted(self.size, 'byte')}, and must be {SMALLEST_SIZE} or more")
 
 
 def size_of(connection: duckdb.DuckDBPyConnection, path: Path | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -87,7 +88,8 @@ def serve(settings: Settings, ready: Callable[[Addresses], None]) -> None:
             _url(settings.host, grpc_port),
         )
         named = {"http": addresses.otlp_http, "grpc": addresses.otlp_grpc}
-        servers = [(_server(api_app(store, settings.host, named)), api), (_server(otlp_http_app(store)), otlp)]
+        receiver = otlp_http_app(store, report_port=api[0].getsockname()[1])
+        servers = [(_server(api_app(store, settings.host, named)), api), (_server(receiver), otlp)]
         asyncio.run(_run(servers, lambda: ready(addresses)))
 
 
@@ -145,12 +147,14 @@ def _bound(host: str, port: int, option: str) -> Iterator[list[socket.socket]]:
         except OSError as error:
             raise PortInUseError(f"the host {host} given by --host cannot be resolved: {error.strerror}") from error
         sockets: list[socket.socket] = []
-        for family, kind, protocol, _, address in dict.fromkeys(found):
+        addresses = dict.fromkeys(found)
+        for family, kind, protocol, _, address in addresses:
             number = sockets[0].getsockname()[1] if sockets else port
             bound = stack.enter_context(socket.socket(family, kind, protocol))
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
-                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                # Alone, `::` is every address of this machine, as it is to gRPC.
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, len(addresses) > 1)
             try:
                 bound.bind((address[0], number, *address[2:]))
                 bound.listen(_BACKLOG)
@@ -162,6 +166,8 @@ def _bound(host: str, port: int, option: str) -> Iterator[list[socket.socket]]:
 
 
 def _in_use(host: str, port: int, option: str, error: OSError | None = None) -> str:
+    if error is not None and error.errno == errno.EADDRNOTAVAIL:
+        return f"the host {host} given by --host is no address of this machine"
     why = f" ({error.strerror})" if error is not None and error.strerror else ""
     return f"port {port} of {host} cannot be used{why}: choose another with {option}, where 0 takes a free one"
 

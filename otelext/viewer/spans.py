@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import TYPE_CHECKING, NamedTuple
 
 from otelext import semconv
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 _TRACE_ID_BYTES = 16
 _SPAN_ID_BYTES = 8
 _EMPTY = "[]"
+_LONGEST_S = 2**63 / 1e9  # the longest that fits between two times of the store
 
 
 class SpanRow(NamedTuple):
@@ -148,9 +148,9 @@ def _span_row(span: Span, received_ns: int, service: str, instance: str, scope: 
         _string(attributes.get(semconv.OPERATION)),
         _string(attributes.get(semconv.STAGE)),
         _string(attributes.get(semconv.OUTCOME)),
-        _number(attributes.get(semconv.TIME_TO_FIRST_TOKEN)),
-        _number(attributes.get(semconv.TIME_PER_OUTPUT_TOKEN)),
-        _number(attributes.get(semconv.CONSUMER_WAIT)),
+        _seconds(attributes.get(semconv.TIME_TO_FIRST_TOKEN)),
+        _seconds(attributes.get(semconv.TIME_PER_OUTPUT_TOKEN)),
+        _seconds(attributes.get(semconv.CONSUMER_WAIT)),
         _integer(attributes.get(semconv.OUTPUT_TOKENS)),
     )
 
@@ -190,8 +190,11 @@ def _string(value: Value) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _number(value: Value) -> float | None:
-    return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else None
+def _seconds(value: Value) -> float | None:
+    """A duration; None for what is none, as senders may put anything into an attribute."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return float(value) if 0 <= value <= _LONGEST_S else None
 
 
 def _integer(value: Value) -> int | None:

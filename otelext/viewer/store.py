@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from otelext.viewer.errors import BatchTooLargeError, StoreBusyError, StoreError, StoreLockedError
+from otelext.viewer.formats import counted
 from otelext.viewer.retention import Bounds, enforce
 from otelext.viewer.schema import INSERTIONS, TABLES, prepare
 
@@ -93,8 +94,8 @@ class Store:
         size = _size_of(rows)
         if size > _LARGEST_BATCH:
             raise BatchTooLargeError(
-                f"the {count} records come to {size} characters, each with its resource and scope, "
-                f"and must come to {_LARGEST_BATCH} or fewer: send fewer at once, or smaller resources"
+                f"{counted(count, 'record')} came to {size} characters, each with its resource and scope, "
+                f"and may come to {_LARGEST_BATCH}: send fewer at once, or smaller resources"
             )
         future.set_running_or_notify_cancel()  # who waits may give up, but the writer's answer always has its place
         with self._wake:
@@ -102,7 +103,7 @@ class Store:
                 raise StoreBusyError("the store is closing")
             too_much = self._waiting_rows + count > _MOST_WAITING or self._waiting_bytes + size > _MOST_WAITING_BYTES
             if self._waiting and too_much:
-                raise StoreBusyError(f"{self._waiting_rows} records wait to be written")
+                raise StoreBusyError(f"{counted(self._waiting_rows, 'record')} waiting to be written")
             self._waiting.append(_Batch(rows, count, size, future))
             self._waiting_rows += count
             self._waiting_bytes += size
@@ -196,7 +197,7 @@ def _insert_each(cursor: duckdb.DuckDBPyConnection, batches: list[_Batch]) -> No
                 _insert_each(cursor, [batch])
         else:
             reason = f"{type(error).__name__}: {error}"
-            _log.warning("%d records could not be stored: %s", batches[0].count, reason)
+            _log.warning("%s could not be stored: %s", counted(batches[0].count, "record"), reason)
             batches[0].committed.set_exception(StoreError(f"the store could not be written: {reason}"))
     else:
         for batch in batches:

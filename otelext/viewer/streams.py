@@ -11,30 +11,23 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from otelext.viewer.distribution import LARGEST_BOUND, ExponentialHistogram, Histogram
+from otelext.viewer.distribution import ExponentialHistogram, Histogram
+from otelext.viewer.selection import OF_SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import duckdb
 
+    from otelext.viewer.selection import Selection
+
 _DELTA: Final = 1
 _NO_RECORDED_VALUE: Final = 1
 _LOOKBACK_NS: Final = 3600 * 10**9
 """How long before the range a reading may lie that tells what a cumulative stream held when the range began."""
 
-
-@dataclass(frozen=True)
-class Range:
-    """A time range in Unix nanoseconds.
-
-    Attributes:
-        since_ns: Beginning; None takes everything there is.
-        until_ns: End, included.
-    """
-
-    since_ns: int | None
-    until_ns: int
+_MOST: Final = 1e18
+"""A counter's value or a histogram's sum beyond this measures nothing, and no rate or mean could be made of it."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +40,7 @@ class Increase:
         histogram: Of a histogram, empty for counters.
         begin_ns: From when on the gain counts.
         end_ns: Time of the last reading.
+        service: Who sent it.
     """
 
     attributes: dict[str, Any]
@@ -54,27 +48,29 @@ class Increase:
     histogram: Histogram
     begin_ns: int
     end_ns: int
+    service: str
 
 
-def increases(reader: duckdb.DuckDBPyConnection, metric: str, span: Range) -> list[Increase]:
-    """What every stream of a monotonic sum or histogram gained in a range.
+def increases(reader: duckdb.DuckDBPyConnection, metric: str, selection: Selection) -> list[Increase]:
+    """What every selected stream of a monotonic sum or histogram gained in a range.
 
     A cumulative stream that began before the range and has no reading there from before counts from its first
     reading on: what it held by then cannot be dated.
     """
-    since = span.since_ns
+    since = selection.since_ns
     arguments = {
         "metric": metric,
-        "until": span.until_ns,
+        "until": selection.until_ns,
         "since": since if since is not None else -1,
         "earliest": since - _LOOKBACK_NS if since is not None else -1,
         "all": since is None,
+        "services": list(selection.services),
     }
     cumulative = reader.execute(_CUMULATIVE, arguments).fetchall()
-    deltas = reader.execute(_DELTAS, {k: arguments[k] for k in ("metric", "until", "since")}).fetchall()
+    deltas = reader.execute(_DELTAS, {k: arguments[k] for k in ("metric", "until", "since", "services")}).fetchall()
     return list(_gains(cumulative)) + [
-        Increase(json.loads(attributes), value or 0.0, _histogram(last), begin, end)
-        for attributes, begin, end, value, last in deltas
+        Increase(json.loads(attributes), value or 0.0, _histogram(last), begin, end, service)
+        for attributes, service, begin, end, value, last in deltas
     ]
 
 
@@ -96,7 +92,10 @@ def merged(found: list[Increase], *keys: str) -> dict[tuple[str, ...], Histogram
     return sums
 
 
-_USABLE: Final = f"flags & {_NO_RECORDED_VALUE} = 0 AND abs(coalesce(value, sum, 0.0)) <= {LARGEST_BOUND}"
+_USABLE: Final = (
+    f"flags & {_NO_RECORDED_VALUE} = 0 AND coalesce(value, 0.0) BETWEEN 0 AND {_MOST} "
+    f"AND abs(coalesce(sum, 0.0)) <= {_MOST} AND {OF_SERVICES}"
+)
 
 _READING: Final = (
     "{{'value': {0}.value, 'sum': {0}.sum, 'count': {0}.value_count, 'bounds': {0}.bounds, "
@@ -127,14 +126,14 @@ WITH readings AS (
         END AS base_id
     FROM stretches GROUP BY stream, start_ns, resets
 )
-SELECT l.attributes, coalesce(b.time_ns, l.start_ns), l.time_ns, {_READING.format("l")},
+SELECT l.attributes, l.service, coalesce(b.time_ns, l.start_ns), l.time_ns, {_READING.format("l")},
     CASE WHEN b.time_ns IS NOT NULL THEN {_READING.format("b")} END
 FROM ends JOIN points l ON l.rowid = last_id LEFT JOIN points b ON b.rowid = base_id
 WHERE last_ns > $since
 """  # noqa: S608 (constants)
 
 _DELTAS: Final = f"""
-SELECT attributes, start_ns, time_ns, value, {_READING.format("points")}
+SELECT attributes, service, start_ns, time_ns, value, {_READING.format("points")}
 FROM points
 WHERE metric = $metric AND temporality = {_DELTA} AND monotonic AND {_USABLE}
   AND time_ns > $since AND time_ns <= $until
@@ -142,9 +141,9 @@ WHERE metric = $metric AND temporality = {_DELTA} AND monotonic AND {_USABLE}
 
 
 def _gains(rows: list[tuple[Any, ...]]) -> Iterator[Increase]:
-    for attributes, begin, end, last, base in rows:
+    for attributes, service, begin, end, last, base in rows:
         value = (last["value"] or 0.0) - ((base["value"] or 0.0) if base else 0.0)
-        yield Increase(json.loads(attributes), value, _difference(last, base), begin, end)
+        yield Increase(json.loads(attributes), value, _difference(last, base), begin, end, service)
 
 
 def _difference(last: dict[str, Any], base: dict[str, Any] | None) -> Histogram:

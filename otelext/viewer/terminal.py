@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from otelext import semconv
-from otelext.viewer.formats import amount, plain, seconds, share
+from otelext.viewer.formats import amount, counted, plain, seconds, share
 from otelext.viewer.report import FROM_METRICS
 from otelext.viewer.terminal_waterfall import draw_waterfall
 
@@ -81,7 +81,8 @@ def _room(console: Console, header: Sequence[str], rows: Iterable[Sequence[str]]
 
 def _requests(report: Report, console: Console) -> None:
     requests = report["requests"]
-    services = ", ".join(plain(name) for name in report["received"]["services"]) or "no service"
+    names = requests["services"] or report["received"]["services"]
+    services = ", ".join(map(plain, names)) or "no service"
     whole = requests["total"]
     source = "from metrics" if requests["source"] == FROM_METRICS else "from traces, no metrics yet"
     _heading(console, f"Requests: {whole}", f"{services}; {source}, {requests['traced']} with a trace")
@@ -103,7 +104,8 @@ def _requests(report: Report, console: Console) -> None:
         behind = requests["traced"] - whole
         _line(
             console,
-            f"Metrics are behind: {behind} inferences are in traces only; their metrics come, or went with a process.",
+            f"Metrics are behind by {counted(behind, 'inference')} that traces show: "
+            "what is missing comes later, or went with a process.",
         )
 
 
@@ -139,20 +141,25 @@ def _quantile(row: Latency, name: str) -> str:
 def _source(row: Latency) -> str:
     if row["source"] == FROM_METRICS:
         return "histogram"
-    return f"{row['count']} traces"
+    return counted(row["count"], "trace")
 
 
 def _throughput(report: Report, console: Console) -> None:
     rates = report["throughput"]
-    if not rates["window_s"]:
+    rows = (
+        ("output tokens", rates["output_tokens"], _rate(rates["output_tokens_per_s"], "tokens/s")),
+        ("input tokens", rates["input_tokens"], ""),
+        ("document pages", rates["pages"], _rate(rates["pages_per_min"], "pages/min")),
+    )
+    told = [(label, amount(value), rate) for label, value, rate in rows if value is not None]
+    if rates["cost_usd"] is not None:
+        told.append(("cost", f"{rates['cost_usd']:.4f} USD", ""))
+    if rates["window_s"] <= 0 or not told:
         return
     _heading(console, "Throughput", f"over {seconds(rates['window_s'])}, first request's start to last one's end")
     table = _table("", "total", "rate", right=2)
-    table.add_row("output tokens", amount(rates["output_tokens"]), _rate(rates["output_tokens_per_s"], "tokens/s"))
-    table.add_row("input tokens", amount(rates["input_tokens"]), "")
-    table.add_row("document pages", amount(rates["pages"]), _rate(rates["pages_per_min"], "pages/min"))
-    if rates["cost_usd"] is not None:
-        table.add_row("cost", f"{rates['cost_usd']:.4f} USD", "")
+    for row in told:
+        table.add_row(*row)
     console.print(table)
 
 
@@ -165,7 +172,7 @@ def _breakdown(breakdown: Breakdown, console: Console) -> None:
     _heading(
         console,
         f"Time to first token: {plain(breakdown['model'] or '(no model)')}",
-        f"where it went, {count} completed requests",
+        f"where it went, {counted(count, 'completed request')}",
     )
     table = _table("stage", "", "share", "a request", "total", right=3)
     for part in breakdown["parts"]:
@@ -191,7 +198,8 @@ def _breakdown(breakdown: Breakdown, console: Console) -> None:
 
 def _wasted(report: Report, console: Console) -> None:
     wasted = report["wasted"]
-    if not report["requests"]["total"]:
+    rates = report["throughput"]
+    if rates["input_tokens"] is None and rates["output_tokens"] is None:
         return
     note = f"{share(wasted['share'])} of all, of requests that did not complete"
     _heading(console, f"Wasted tokens: {amount(wasted['tokens'])}", note)
@@ -208,7 +216,7 @@ def _critical_fields(report: Report, console: Console) -> None:
     if not rows:
         return
     errors, checks = sum(row["errors"] for row in rows), sum(row["checks"] for row in rows)
-    _heading(console, f"Critical-field errors: {amount(errors)}", f"in {amount(checks)} checks")
+    _heading(console, f"Critical-field errors: {amount(errors)}", f"in {counted(checks, 'check')}")
     table = _table("field", "", "errors", "checks", "share", right=3)
     for row in rows:
         part = row["share"]
@@ -225,7 +233,7 @@ def _critical_fields(report: Report, console: Console) -> None:
 def _slowest(report: Report, console: Console) -> None:
     if not report["slowest"]:
         return
-    _heading(console, "Slowest requests", "* marks the first token")
+    _heading(console, "Slowest requests", "* marks the first token; 0 is the inference's start")
     for slow in report["slowest"]:
         console.print()
         for line in draw_waterfall(slow, console):

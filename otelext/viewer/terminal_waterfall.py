@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from otelext.viewer.formats import plain, seconds
+from otelext.viewer.formats import counted, plain, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def draw_waterfall(slow: Slow, console: Console) -> Iterator[Text]:
         yield _row(bar, begin, scale, width, mark, ascii_only=console.options.ascii_only)
     yield _axis(begin, end, width)
     if slow["more"]:
-        yield Text(f"  and {slow['more']} more spans", "dim")
+        yield Text(f"  and {counted(slow['more'], 'more span')}", "dim")
 
 
 def _figures(slow: Slow) -> Iterator[Text]:
@@ -48,7 +48,7 @@ def _figures(slow: Slow) -> Iterator[Text]:
     if found["tpot_s"] is not None:
         parts.append(f"{seconds(found['tpot_s'])} a token")
     if found["output_tokens"] is not None:
-        parts.append(f"{found['output_tokens']} tokens")
+        parts.append(counted(found["output_tokens"], "token"))
     if found["consumer_wait_s"] is not None:
         parts.append(f"consumer wait {seconds(found['consumer_wait_s'])}")
     yield Text.assemble(
@@ -84,5 +84,9 @@ def _shortened(name: str, *, ascii_only: bool) -> str:
 
 
 def _axis(begin: float, end: float, width: int) -> Text:
+    """Times from the inference's start, which is marked where spans of before it leave room."""
     left, right = ("0" if begin == 0 else seconds(begin)), seconds(end)
+    zero = int(-begin * width / (end - begin)) if begin < 0 < end else 0
+    if len(left) < zero < width - len(right) - 1:
+        left = left.ljust(zero) + "0"
     return Text(" " * (_NAMES + 1) + left + right.rjust(width - len(left)), "dim")

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import time
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
@@ -196,3 +197,65 @@ def test_wrong_use_is_named(arguments: list[str], code: int, text: str) -> None:
     found = run_cli("report", *arguments)
     assert found.returncode == code
     assert text in found.stderr
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningViewer]:
+    """A viewer that two services have sent to, one of them long ago, and without metrics."""
+    viewer = start_viewer(tmp_path_factory.mktemp("shared"))
+    for name, count in (("invoices", 1), ("letters", 2)):
+        service = Service(viewer, name=name)
+        for _ in range(count):
+            service.infer()
+        service.stop()
+    old = Service(viewer, name="forgotten")
+    old.infer(sampled=True, start_ns=time.time_ns() - 3 * 3600 * 10**9)
+    assert old.tracers.force_flush()
+    yield viewer
+    old.stop()
+    viewer.stop()
+
+
+def test_a_report_is_of_the_services_that_are_asked_for(shared: RunningViewer) -> None:
+    one = run_cli("report", "--url", shared.url, "--service", "letters").stdout
+    assert "Requests: 2  letters; from metrics, 2 with a trace" in one
+    both = run_cli("report", "--url", shared.url, "--service", "letters", "--service", "invoices").stdout
+    assert "Requests: 3  invoices, letters; from metrics" in both
+
+
+def test_a_report_names_no_service_that_has_no_part_in_it(shared: RunningViewer) -> None:
+    assert "Requests: 3  invoices, letters; from metrics" in run_cli("report", "--url", shared.url).stdout
+
+
+def test_a_service_without_requests_in_the_time_is_told_alone(shared: RunningViewer) -> None:
+    found = run_cli("report", "--url", shared.url, "--service", "forgotten")
+    assert found.returncode == 0
+    assert "Requests: 0  forgotten; " in found.stdout
+
+
+def test_an_unknown_service_is_told_those_that_are_known(shared: RunningViewer) -> None:
+    found = run_cli("report", "--url", shared.url, "--service", "letter")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "no service 'letter' has sent anything; known: 'forgotten', 'invoices', 'letters'\n" in found.stderr
+
+
+def test_one_of_a_thing_is_not_many(shared: RunningViewer) -> None:
+    text = run_cli("report", "--url", shared.url, "--service", "invoices").stdout
+    assert "1 trace\n" in text
+    assert "where it went, 1 completed request\n" in text
+    assert not re.search(r"(?<![0-9.,])1 (?:traces|tokens|checks|spans|requests|completed requests)\b", text)
+
+
+def test_the_port_of_otlp_http_names_that_of_the_report(shared: RunningViewer) -> None:
+    found = run_cli("report", "--url", shared.otlp_http)
+    assert (found.returncode, found.stdout) == (1, "")
+    (line,) = found.stderr.splitlines()
+    assert f"{shared.otlp_http} is where a viewer receives OTLP; its report is at --url {shared.url}" in line
+
+
+def test_the_port_of_otlp_grpc_says_where_the_right_one_is_told(shared: RunningViewer) -> None:
+    found = run_cli("report", "--url", shared.otlp_grpc)
+    assert (found.returncode, found.stdout) == (1, "")
+    (line,) = found.stderr.splitlines()
+    assert f"what answers at {shared.otlp_grpc} has no report" in line
+    assert "the address that `otelext view` printed as `report and API`, with port 8321 unless" in line

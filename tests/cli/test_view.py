@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -42,6 +43,25 @@ def test_a_port_in_use_is_one_line_naming_port_and_option(option: str) -> None:
     (line,) = found.stderr.strip().splitlines()
     assert f"port {port} of 127.0.0.1 cannot be used" in line
     assert f"choose another with {option}," in line
+
+
+def test_a_port_that_only_one_family_has_taken_is_one_line_too() -> None:
+    """gRPC, which finds out by itself, writes lines of its own."""
+    with contextlib.suppress(OSError), socket.create_server(("::", 0), family=socket.AF_INET6):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            found = run_cli("view", *FREE_PORTS, "--host", "::", "--otlp-grpc-port", port)
+        assert (found.returncode, found.stdout) == (1, "")
+        (_, line) = found.stderr.strip().splitlines()  # the first one warns of the host
+        assert f"port {port} of :: cannot be used" in line
+        return
+    pytest.skip("this machine has no IPv6")
+
+
+def test_a_host_of_another_machine_is_named() -> None:
+    found = run_cli("view", *FREE_PORTS, "--host", "192.0.2.1")
+    assert found.returncode == 1
+    assert "the host 192.0.2.1 given by --host is no address of this machine" in found.stderr
 
 
 def test_a_store_of_a_newer_version_ends_with_2(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class RunningViewer:
     otlp_http: str
     otlp_grpc: str
 
-    def get(self, path: str, **query: str) -> Any:
+    def get(self, path: str, **query: str | list[str]) -> Any:
         answer = httpx.get(f"{self.url}{path}", params=query, trust_env=False, timeout=30)
         answer.raise_for_status()
         return answer.json()

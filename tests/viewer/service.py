@@ -39,11 +39,15 @@ class Service:
     """
 
     def __init__(
-        self, viewer: RunningViewer, *, protocol: str = "http", gzip: bool = False, instance: str | None = None
+        self,
+        viewer: RunningViewer,
+        *,
+        protocol: str = "http",
+        gzip: bool = False,
+        instance: str | None = None,
+        name: str = "documents",
     ) -> None:
-        resource = Resource(
-            {semconv.SERVICE_NAME: "documents", semconv.SERVICE_INSTANCE_ID: instance or uuid.uuid4().hex}
-        )
+        resource = Resource({semconv.SERVICE_NAME: name, semconv.SERVICE_INSTANCE_ID: instance or uuid.uuid4().hex})
         spans: SpanExporter
         metrics: MetricExporter
         logs: LogRecordExporter

@@ -84,6 +84,22 @@ def test_inferences_can_be_filtered(viewer: RunningViewer, service: Callable[...
     assert (found["model"], found["outcome"]) == ("b", "error")
 
 
+def test_inferences_can_be_those_of_some_services(viewer: RunningViewer, service: Callable[..., Service]) -> None:
+    for name in ("a", "b", "c"):
+        sender = service(name=name)
+        sender.infer()
+        sender.flush()
+    found = viewer.get("/api/inferences", service=["a", "c"])["inferences"]
+    assert sorted(inference["service"] for inference in found) == ["a", "c"]
+    assert viewer.get("/api/report", service="b")["requests"]["services"] == ["b"]
+    for path in ("/api/inferences", "/api/report"):
+        answer = httpx.get(f"{viewer.url}{path}?service=d", trust_env=False)
+        assert (answer.status_code, answer.json()["error"]) == (
+            400,
+            "no service 'd' has sent anything; known: 'a', 'b', 'c'",
+        )
+
+
 @pytest.mark.parametrize(
     ("path", "status", "text"),
     [

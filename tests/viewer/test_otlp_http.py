@@ -203,7 +203,7 @@ def test_records_that_are_too_large_once_flattened_are_413(receiver: RunningView
     assert len(body) < 300_000
     answer = post(receiver, "traces", body, PROTOBUF)
     assert answer.status_code == 413
-    assert "the 1000 records come to" in Status.FromString(answer.content).message
+    assert "1,000 records came to" in Status.FromString(answer.content).message
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,19 @@ def test_critical_fields_and_cost_are_counted(viewer: RunningViewer, service: Ca
     assert report["throughput"]["cost_usd"] == 0.25
 
 
+def test_what_no_metric_tells_is_not_said_to_be_none(viewer: RunningViewer, service: Callable[..., Service]) -> None:
+    sender = service()
+    sender.infer()
+    assert sender.tracers.force_flush()
+    figures = report_of(viewer)
+    rates = figures["throughput"]
+    for name in ("input_tokens", "output_tokens", "output_tokens_per_s", "pages", "pages_per_min", "images"):
+        assert rates[name] is None
+    sender.flush()
+    assert report_of(viewer)["throughput"]["pages"] == 1
+    assert report_of(viewer)["throughput"]["images"] is None
+
+
 def test_rates_are_over_the_time_from_the_first_start_to_the_last_end(
     viewer: RunningViewer, service: Callable[..., Service]
 ) -> None:

@@ -200,7 +200,7 @@ def test_rows_of_a_long_resource_are_written_in_parts(store: Store, monkeypatch:
     store.submit(TRACES.flatten(messages.traces(500, resource_padding=100_000), 5).rows).result(30)
     assert count(store) == 500
     assert longest < 20_000_000
-    with pytest.raises(BatchTooLargeError, match="the 700 records come to 7"):
+    with pytest.raises(BatchTooLargeError, match="700 records came to 7"):
         store.submit(TRACES.flatten(messages.traces(700, resource_padding=100_000), 5).rows)
 
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from otelext.viewer.selection import Selection
 from otelext.viewer.signals import METRICS
 from otelext.viewer.store import Store
-from otelext.viewer.streams import Range, increases, merged, total
+from otelext.viewer.streams import increases, merged, total
 from tests.viewer.messages import CUMULATIVE, DELTA, counter, histogram
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 S = 10**9
 T0 = 1_700_000_000 * S
-ALL = Range(None, 2**62)
+ALL = Selection(None, 2**62)
 
 
 def keep(store: Store, *requests: ExportMetricsServiceRequest) -> None:
@@ -28,12 +29,12 @@ def keep(store: Store, *requests: ExportMetricsServiceRequest) -> None:
         store.submit(METRICS.flatten(request, 5).rows).result(30)
 
 
-def sum_of(store: Store, span: Range = ALL, *keys: str) -> dict[tuple[str, ...], float]:
+def sum_of(store: Store, span: Selection = ALL, *keys: str) -> dict[tuple[str, ...], float]:
     with store.reading() as reader:
         return total(increases(reader, "c", span), *keys)
 
 
-def merged_of(store: Store, span: Range = ALL) -> Histogram:
+def merged_of(store: Store, span: Selection = ALL) -> Histogram:
     with store.reading() as reader:
         return merged(increases(reader, "h", span))[()]
 
@@ -84,26 +85,26 @@ def test_readings_that_arrive_late_or_twice_change_nothing(store: Store) -> None
 
 def test_a_range_counts_from_the_last_reading_before_it(store: Store) -> None:
     keep(store, at(10, 15), at(25, 30), at(27, 45))
-    assert sum_of(store, Range(T0 + 20 * S, T0 + 40 * S)) == {(): 15}
-    assert sum_of(store, Range(T0 + 30 * S, T0 + 60 * S)) == {(): 2}
-    assert sum_of(store, Range(T0 + 50 * S, T0 + 60 * S)) == {}
+    assert sum_of(store, Selection(T0 + 20 * S, T0 + 40 * S)) == {(): 15}
+    assert sum_of(store, Selection(T0 + 30 * S, T0 + 60 * S)) == {(): 2}
+    assert sum_of(store, Selection(T0 + 50 * S, T0 + 60 * S)) == {}
 
 
 def test_a_stream_that_began_in_the_range_counts_in_full(store: Store) -> None:
     keep(store, at(10, 45, 40))
-    assert sum_of(store, Range(T0 + 30 * S, T0 + 60 * S)) == {(): 10}
+    assert sum_of(store, Selection(T0 + 30 * S, T0 + 60 * S)) == {(): 10}
 
 
 def test_what_a_stream_held_before_it_was_first_seen_cannot_be_dated(store: Store) -> None:
     keep(store, at(1000, 45), at(1003, 60))
-    assert sum_of(store, Range(T0 + 30 * S, T0 + 60 * S)) == {(): 3}
+    assert sum_of(store, Selection(T0 + 30 * S, T0 + 60 * S)) == {(): 3}
     assert sum_of(store) == {(): 1003}
 
 
 def test_delta_counters_add_their_points_in_the_range(store: Store) -> None:
     keep(store, *(at(1, t, t - 15, temporality=DELTA) for t in (15, 30, 45)))
     assert sum_of(store) == {(): 3}
-    assert sum_of(store, Range(T0 + 15 * S, T0 + 30 * S)) == {(): 1}
+    assert sum_of(store, Selection(T0 + 15 * S, T0 + 30 * S)) == {(): 1}
 
 
 def test_a_point_without_recorded_value_and_one_that_is_no_number_are_left_out(store: Store) -> None:
@@ -129,7 +130,7 @@ def test_histograms_add_up_across_instances_and_restarts(store: Store) -> None:
     keep(store, point([1, 0, 0], 15), point([1, 2, 0], 30), point([0, 0, 5], 45, 40), point([3, 0, 0], 30, 0, "two"))
     found = merged_of(store)
     assert (found.counts, found.sum) == ((4.0, 2.0, 5.0), 11.0)
-    assert merged_of(store, Range(T0 + 20 * S, T0 + 35 * S)).counts == (0.0, 2.0, 0.0)
+    assert merged_of(store, Selection(T0 + 20 * S, T0 + 35 * S)).counts == (0.0, 2.0, 0.0)
 
 
 def test_delta_and_exponential_histograms_are_merged_too(store: Store) -> None:
@@ -170,7 +171,7 @@ def test_any_processes_add_up_to_what_they_counted(processes: list[tuple[int, li
                 events.append((moment, more))
                 keep(store, at(value, moment, start, instance=str(instance)))
         assert sum(sum_of(store).values()) == sum(more for _, more in events)
-        after = sum_of(store, Range(T0 + cut * S, T0 + 10**6 * S))
+        after = sum_of(store, Selection(T0 + cut * S, T0 + 10**6 * S))
         assert sum(after.values()) == sum(more for moment, more in events if moment > cut)
 
 
