@@ -83,6 +83,8 @@ def _say_how_loading_ended(loading: asyncio.Task[None]) -> None:
 async def _refuse(_: Request, error: Exception) -> Response:
     if not isinstance(error, RequestError):
         raise error
+    if not isinstance(error, NotReady):  # who waits for readiness asks often
+        log.warning("refused: %s", error.code)
     return JSONResponse(error.body(), error.status, error.headers)
 
 
