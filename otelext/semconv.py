@@ -113,6 +113,11 @@ CANARY: Final = "otelext.canary"
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/service/
 SERVICE_NAME: Final = "service.name"
 SERVICE_INSTANCE_ID: Final = "service.instance.id"
+SERVICE_VERSION: Final = "service.version"
+
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/telemetry/
+DISTRO_NAME: Final = "telemetry.distro.name"
+DISTRO_VERSION: Final = "telemetry.distro.version"
 
 # https://opentelemetry.io/docs/specs/semconv/hardware/gpu/
 HW_ID: Final = "hw.id"
@@ -181,6 +186,41 @@ KNOWN_STAGES: Final = (
     "postprocess",
 )
 """Stage names with a fixed meaning; any other lower-case name is welcome too."""
+
+# The keys of a JSON log line that are no attributes; everything else in it is one, under its own name (`request.id`,
+# `tenant.id`, `gen_ai.request.model`, `vlm.stage`, `error.type`, ...). The line is flat, so that whoever reads it needs
+# no schema.
+LOG_TIMESTAMP: Final = "timestamp"
+"""RFC 3339 in UTC with microseconds: `2026-03-01T09:30:00.000125Z`."""
+LOG_SEVERITY: Final = "severity"
+"""OpenTelemetry's severity text: TRACE, DEBUG, INFO, WARN, ERROR or FATAL."""
+LOG_LOGGER: Final = "logger"
+"""Name of the logger: the instrumentation scope of the record."""
+LOG_EVENT: Final = "event"
+"""Event name, as `INFERENCE_EVENT`; absent where a record is no event."""
+LOG_BODY: Final = "body"
+"""The message, redacted already."""
+LOG_TRACE_ID: Final = "trace_id"
+"""32 lower-case hexadecimal digits; absent outside a trace, as the two below."""
+LOG_SPAN_ID: Final = "span_id"
+"""16 lower-case hexadecimal digits."""
+LOG_TRACE_FLAGS: Final = "trace_flags"
+"""Two hexadecimal digits, 01 where the trace is sampled."""
+
+LOG_KEYS: Final = (
+    LOG_TIMESTAMP,
+    LOG_SEVERITY,
+    LOG_LOGGER,
+    LOG_EVENT,
+    LOG_BODY,
+    LOG_TRACE_ID,
+    LOG_SPAN_ID,
+    LOG_TRACE_FLAGS,
+)
+"""Keys of a JSON log line that become fields of the log record, in the order in which they are written."""
+
+LOG_RESOURCE_KEYS: Final = (SERVICE_NAME, SERVICE_VERSION, SERVICE_INSTANCE_ID)
+"""Keys of a JSON log line that describe the service: attributes of the resource, not of the record."""
 
 REQUEST_ID_HEADER: Final = "x-request-id"
 REQUEST_ID_PATTERN: Final = r"[0-9A-Za-z-]{16,64}"

@@ -21,8 +21,8 @@ _IN_KUBERNETES: Final = "KUBERNETES_SERVICE_HOST"
 _GRACE_PERIOD_IN_KUBERNETES_S: Final = 30.0
 
 
-def _setting(meaning: str) -> dict[str, str]:
-    return {"meaning": meaning}
+def _setting(meaning: str, *, default: str = "", share: bool = False) -> dict[str, Any]:
+    return {"meaning": meaning, "default": default, "share": share}
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Config:
             else handles the signal.
         grace_period: Seconds from SIGTERM to SIGKILL. What is still open `shutdown_timeout` before its end ends then.
             The default is that of containers, and in a pod of Kubernetes 30, its own.
+        exemplar_ratio: Share of traces, 0 to 1, that may give exemplars, and whose spans say so. None: all may, as the
+            SDK has it, and no span says so.
         instrument: Whether `configure()` loads the installed instrumentations, as `opentelemetry-instrument` does.
     """
 
@@ -54,6 +56,12 @@ class Config:
     )
     grace_period: float = field(
         default=10.0, metadata=_setting("seconds from SIGTERM to SIGKILL; 30 in Kubernetes unless set")
+    )
+    exemplar_ratio: float | None = field(
+        default=None,
+        metadata=_setting(
+            "share of traces, 0 to 1, that may give exemplars; once set, their spans say so", default="1", share=True
+        ),
     )
     instrument: bool = field(
         default=True, metadata=_setting("whether otelext.configure() loads the installed instrumentations")
@@ -94,18 +102,25 @@ def read(environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
         try:
             values[name] = _checked(name, _parsed(text, setting.default), setting)
         except ValueError as error:
-            taken = shown(values.get(name, setting.default))
+            taken = shown(values[name]) if name in values else default_of(setting)
             report(f"otelext: {variable(name)}=%r is not valid: %s; %s is taken", text, error, taken)
     return Config(**values)
 
 
 def shown(value: object) -> str:
-    """A setting's value as it is written in a variable."""
+    """A setting's value as it is written in a variable, empty for None."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
         return ",".join(str(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def default_of(setting: Field[Any]) -> str:
+    """What holds where a field of `Config` is not set, as it is written in a variable."""
+    return setting.metadata["default"] or shown(setting.default)
 
 
 def names(listed: str) -> tuple[str, ...]:
@@ -121,9 +136,9 @@ def _parsed(text: str, default: object) -> object:
         if lowered in _TRUE | _FALSE:
             return lowered in _TRUE
         raise ValueError("it is true or false")
-    kind = type(default)
+    kind = int if isinstance(default, int) else float
     try:
-        return int(text) if kind is int else float(text)
+        return kind(text)
     except ValueError:
         raise ValueError("it is a whole number" if kind is int else "it is a number") from None
 
@@ -140,6 +155,9 @@ def _checked(name: str, value: Any, setting: Field[Any]) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, int if isinstance(default, int) else (int, float)):
         raise TypeError(f"{name} is a {'whole ' if isinstance(default, int) else ''}number, not {value!r}")
-    if not (0 < value < math.inf):
+    if setting.metadata["share"]:
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} is from 0 to 1, not {value!r}")
+    elif not (0 < value < math.inf):
         raise ValueError(f"{name} is more than 0 and finite, not {value!r}")
     return int(value) if isinstance(default, int) else float(value)

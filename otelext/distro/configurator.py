@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.sdk import _configuration
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator
-from opentelemetry.sdk.environment_variables import OTEL_CONFIG_FILE
+from opentelemetry.sdk.environment_variables import OTEL_CONFIG_FILE, OTEL_RESOURCE_ATTRIBUTES
 from opentelemetry.sdk.resources import Resource
 
+from otelext import semconv
+from otelext._version import __version__
 from otelext.capture.failure import report
 from otelext.distro import exporters, processes
 from otelext.distro.request_log import RequestIdProcessor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 TRACES: Final = "traces"
 METRICS: Final = "metrics"
@@ -48,6 +50,10 @@ class OtelextConfigurator(_OTelSDKConfigurator):
                     super()._configure(  # type: ignore[no-untyped-call]
                         **{
                             **kwargs,
+                            "resource_attributes": {
+                                **_distro(_named(os.environ.get(OTEL_RESOURCE_ATTRIBUTES, ""))),
+                                **(kwargs.get("resource_attributes") or {}),
+                            },
                             "exporter_args_map": {**exporters.arguments(), **kwargs.get("exporter_args_map", {})},
                             "log_record_processors": [
                                 RequestIdProcessor(),
@@ -63,6 +69,16 @@ class OtelextConfigurator(_OTelSDKConfigurator):
                 report("otelext: %s=%s can't be used: %s", OTEL_CONFIG_FILE, config_file, error)
             else:
                 report("otelext could not configure the OpenTelemetry SDK", exc_info=True)
+
+
+def _distro(given: Iterable[str]) -> dict[str, Any]:
+    """The resource attributes that name otelext, unless the keys that are `given` say that another is named."""
+    ours = {semconv.DISTRO_NAME: semconv.SCOPE_NAME, semconv.DISTRO_VERSION: __version__}
+    return {} if ours.keys() & set(given) else ours
+
+
+def _named(pairs: str) -> set[str]:
+    return {pair.partition("=")[0].strip() for pair in pairs.split(",")}
 
 
 def missing() -> tuple[str, ...]:
@@ -83,6 +99,7 @@ def _add(absent: tuple[str, ...]) -> None:
         )
         or Resource.create()
     )
+    resource = Resource(_distro(resource.attributes)).merge(resource)
     spans, points, records = _configuration._import_exporters(  # noqa: SLF001
         *(_configuration._get_exporter_names(signal) if signal in absent else [] for signal in (TRACES, METRICS, LOGS))  # noqa: SLF001  # type: ignore[arg-type]
     )

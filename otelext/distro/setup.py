@@ -9,7 +9,7 @@ from opentelemetry import _logs, metrics
 from otelext import _attach, semconv
 from otelext.capture.binding import current_binding
 from otelext.capture.failure import report
-from otelext.distro import fastapi, processes, propagation, quiet, request_log, sigterm, views
+from otelext.distro import exemplars, fastapi, processes, propagation, quiet, request_log, sigterm, views
 from otelext.distro.config import Config, read
 from otelext.distro.configurator import LOGS, METRICS, OtelextConfigurator, missing
 from otelext.distro.leaving import LEAVING
@@ -93,6 +93,7 @@ def _complete(config: Config) -> None:
         quiet.quieten,
         propagation.keep_contexts,
         lambda: _adopt(config),
+        lambda: exemplars.prepare(config.exemplar_ratio),
         lambda: LEAVING.prepare(config.shutdown_timeout),
         lambda: _prepare_sigterm(config),
         fastapi.prepare,

@@ -29,7 +29,7 @@ from opentelemetry.sdk.environment_variables import (
     OTEL_TRACES_SAMPLER_ARG,
 )
 
-from otelext.distro.config import Config, shown, variable
+from otelext.distro.config import Config, default_of, variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
@@ -81,7 +81,7 @@ _STANDARD: Final = (
     (OTEL_METRIC_EXPORT_INTERVAL, "", "milliseconds between two exports of metrics"),
     (OTEL_METRICS_EXEMPLAR_FILTER, "trace_based", "which measurements may become exemplars"),
     (OTEL_EXPORTER_PROMETHEUS_HOST, "localhost", "address that the Prometheus exporter listens on"),
-    (OTEL_EXPORTER_PROMETHEUS_PORT, "9464", "its port; each process needs one of its own"),
+    (OTEL_EXPORTER_PROMETHEUS_PORT, "9464", "its port; spawned workers take the next free ones"),
     (OTEL_TRACES_SAMPLER, "parentbased_always_on", "which traces are kept; metrics count all requests either way"),
     (OTEL_TRACES_SAMPLER_ARG, "", "the sampler's argument, such as 0.01"),
     (OTEL_SEMCONV_STABILITY_OPT_IN, "", "conventions that instrumentations follow"),
@@ -96,7 +96,7 @@ def variables() -> Iterator[Variable]:
     for name, default, meaning in _STANDARD:
         yield Variable(name, DEFAULTS.get(name, default), meaning, secret=name == OTEL_EXPORTER_OTLP_HEADERS)
     for setting in fields(Config):
-        yield Variable(variable(setting.name), shown(setting.default), setting.metadata["meaning"])
+        yield Variable(variable(setting.name), default_of(setting), setting.metadata["meaning"])
 
 
 def set_defaults(environ: MutableMapping[str, str] | None = None) -> None:

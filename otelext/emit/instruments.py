@@ -104,6 +104,10 @@ class Instruments:
             return series  # not remembered by the value beyond the limit, or memory would grow with it
         return series
 
+    def forget_series(self) -> None:
+        """Ask the SDK anew for its aggregations and its exemplar filter, from the next values on."""
+        self._series.clear()
+
     def add(self, metric: Metric, value: float, key: Key) -> None:
         """Add to a counter; the SDK sees the sum when `flush` is called."""
         place = (metric.name, key)
@@ -134,7 +138,7 @@ class Instruments:
         """
         import threading  # noqa: PLC0415  # only ever needed here
 
-        self._series.clear()
+        self.forget_series()
         self._sums = {}
         consumer: Any = getattr(self._meter, "_measurement_consumer", None)
         storages = getattr(consumer, "_reader_storages", None)

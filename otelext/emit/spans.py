@@ -11,6 +11,7 @@ from opentelemetry.trace import Link, SpanKind
 from otelext import semconv
 from otelext.capture import timing
 from otelext.capture.span import Span
+from otelext.emit.exemplars import EXEMPLAR_TRACES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,9 @@ def end_stage(running: RunningStage) -> None:
 
 def _end(tracer: Any, span: Span, final: Mapping[str, Any], event: tuple[str, int] | None) -> None:
     limits = span.limits
+    context = span.get_span_context()
+    if EXEMPLAR_TRACES.include(context):
+        final = {**final, semconv.EXEMPLAR: True}
     attributes: Any
     if span.given is None and limits.max_span_attribute_length is None:
         attributes = {**span.initial, **final}
@@ -53,7 +57,7 @@ def _end(tracer: Any, span: Span, final: Mapping[str, Any], event: tuple[str, in
         attributes.update(final)
     readable = ReadableSpan(
         name=span.name,
-        context=span.get_span_context(),
+        context=context,
         parent=span.parent,
         resource=tracer.resource,
         attributes=attributes,

@@ -13,6 +13,7 @@ from otelext.capture.binding import Binding, current_binding
 from otelext.capture.context import SPAN_KEY
 from otelext.capture.failure import report
 from otelext.capture.inference import Inference
+from otelext.emit.exemplars import EXEMPLAR_TRACES
 from otelext.emit.process import WORKER
 from otelext.processors.foreign import Figures, figures_of, is_inference
 from otelext.processors.lineage import LINEAGE, Node
@@ -20,6 +21,8 @@ from otelext.semconv import Outcome
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.trace import SpanContext
+    from opentelemetry.util.types import Attributes
 
     from otelext.emit.instruments import Instruments, Key
     from otelext.emit.worker import Worker
@@ -61,9 +64,11 @@ class GenAISpanProcessor(SpanProcessor):
             self._worker.observers.append(_cover)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Remember where the span stands."""
+        """Remember where the span stands, and let it say that its trace may give exemplars."""
         try:
             LINEAGE.started(span, parent_context)
+            if EXEMPLAR_TRACES.include(span.get_span_context()):
+                span.set_attribute(semconv.EXEMPLAR, True)
         except Exception:  # noqa: BLE001  # the caller is the user's request
             report("otelext could not look at a span's start", exc_info=True)
 
@@ -130,7 +135,7 @@ class ForeignInference:
         context = self.span.get_span_context()
         if not taken or context is None:
             return
-        at = _Measurement(to, self.span.end_time or 0, context)
+        at = _Measurement(to, self.span.end_time or 0, _Ended(context, self.span.attributes))
         model: Key = () if found.model is None else ((semconv.REQUEST_MODEL, found.model),)
         named: Key = (*_given(semconv.OPERATION, found.operation), *_given(semconv.PROVIDER, found.provider), *model)
         ended = (semconv.OUTCOME, found.outcome.value)
@@ -157,16 +162,24 @@ class ForeignInference:
             to.add(semconv.IMAGE_TOKENS, found.image_tokens, model)
 
 
+class _Ended(NonRecordingSpan):
+    """An ended span as exemplars are taken from it: what a processor is handed is no span of the API's."""
+
+    def __init__(self, context: SpanContext, attributes: Attributes) -> None:
+        super().__init__(context)
+        self.attributes = attributes
+
+
 class _Measurement:
     """Where and when the values of one span are recorded, and what their exemplars point to."""
 
     __slots__ = ("_context", "_sampled", "_time_unix_nano", "_to")
 
-    def __init__(self, to: Instruments, time_unix_nano: int, span: Any) -> None:
+    def __init__(self, to: Instruments, time_unix_nano: int, span: _Ended) -> None:
         self._to = to
         self._time_unix_nano = time_unix_nano
-        self._context = Context({SPAN_KEY: NonRecordingSpan(span)})
-        self._sampled = bool(span.trace_flags.sampled)
+        self._context = Context({SPAN_KEY: span})
+        self._sampled = span.get_span_context().trace_flags.sampled
 
     def record(self, metric: semconv.Metric, value: float, key: Key) -> None:
         self._to.record(metric, value, key, self._time_unix_nano, self._context, sampled=self._sampled)

@@ -35,6 +35,7 @@ def test_the_environment_is_read() -> None:
         "OTELEXT_SHUTDOWN_TIMEOUT": "2.5",
         "OTELEXT_SIGTERM": "No",
         "OTELEXT_GRACE_PERIOD": "60",
+        "OTELEXT_EXEMPLAR_RATIO": "0.01",
         "OTELEXT_INSTRUMENT": "on",
     }
     assert read(environ) == Config(
@@ -43,6 +44,7 @@ def test_the_environment_is_read() -> None:
         shutdown_timeout=2.5,
         sigterm=False,
         grace_period=60.0,
+        exemplar_ratio=0.01,
         instrument=True,
     )
 
@@ -55,6 +57,13 @@ def test_the_grace_period_of_a_pod_is_its_own_unless_set(caplog: pytest.LogCaptu
     assert read(pod, grace_period=20).grace_period == 20
     assert read({**pod, "OTELEXT_GRACE_PERIOD": "0"}).grace_period == 30
     assert "30 is taken" in caplog.text
+
+
+@pytest.mark.parametrize("ratio", ["0", "0.5", "1"])
+def test_a_share_takes_both_of_its_ends(ratio: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert read({"OTELEXT_EXEMPLAR_RATIO": ratio}).exemplar_ratio == float(ratio)
+    assert read({}, exemplar_ratio=float(ratio)).exemplar_ratio == float(ratio)
+    assert not caplog.messages
 
 
 def test_overrides_go_before_the_environment() -> None:
@@ -76,6 +85,10 @@ def test_settings_can_not_be_changed() -> None:
         ("OTELEXT_SHUTDOWN_TIMEOUT", "inf", "5"),
         ("OTELEXT_SHUTDOWN_TIMEOUT", "nan", "5"),
         ("OTELEXT_SIGTERM", "perhaps", "true"),
+        ("OTELEXT_EXEMPLAR_RATIO", "10%", "1"),
+        ("OTELEXT_EXEMPLAR_RATIO", "1.01", "1"),
+        ("OTELEXT_EXEMPLAR_RATIO", "-0.1", "1"),
+        ("OTELEXT_EXEMPLAR_RATIO", "nan", "1"),
     ],
 )
 def test_a_bad_value_is_one_warning_with_name_value_and_default(
@@ -106,6 +119,10 @@ def test_no_environment_raises(environ: dict[str, str]) -> None:
         ({"shutdown_timeout": 0}, ValueError),
         ({"shutdown_timeout": float("nan")}, ValueError),
         ({"sigterm": "no"}, TypeError),
+        ({"exemplar_ratio": 1.5}, ValueError),
+        ({"exemplar_ratio": -1}, ValueError),
+        ({"exemplar_ratio": "1"}, TypeError),
+        ({"exemplar_ratio": True}, TypeError),
         ({"models": "m"}, TypeError),
         ({"models": [""]}, TypeError),
     ],
