@@ -111,15 +111,17 @@ class Service:
 
     def points(self, metric: str) -> list[dict[str, Any]]:
         """A metric's data points in the latest collection."""
+        return self.collection().get(metric, [])
+
+    def collection(self) -> dict[str, list[dict[str, Any]]]:
+        """The data points of the latest collection by metric."""
         lines = [line for line in self._metrics.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        return [
-            point
+        return {
+            found["name"]: found["data"]["data_points"]
             for resource in json.loads(lines[-1])["resource_metrics"]
             for scope in resource["scope_metrics"]
             for found in scope["metrics"]
-            if found["name"] == metric
-            for point in found["data"]["data_points"]
-        ]
+        }
 
     def _is_ready(self) -> bool | None:
         import httpx
