@@ -113,7 +113,7 @@ def _instruments_on(provider: MeterProvider) -> Instruments | None:
 
 def _active() -> Iterable[tuple[float, dict[str, str]]]:
     by_model: dict[str | None, int] = {}
-    for inference in tuple(OPEN):
+    for inference in OPEN.copy():
         name = None if inference.model is None else limits.admit(semconv.REQUEST_MODEL, inference.model)
         by_model[name] = by_model.get(name, 0) + 1
     _seen_active.update(by_model)
@@ -158,7 +158,7 @@ def _drain_at_exit() -> None:
 
 def end_open_inferences() -> None:
     """End what still runs when the process exits, so that no span and no count is lost."""
-    for inference in tuple(OPEN):
+    for inference in OPEN.copy():
         try:
             inference.end_at_exit()
         except Exception:  # noqa: BLE001  # the others still end

@@ -152,7 +152,7 @@ class _Watched:
 
 
 def _watch_what_is_left(request: Request) -> None:
-    left = [(i, i.held_since) for i in tuple(OPEN) if i.request is request and i.held_since]
+    left = [(i, i.held_since) for i in OPEN.copy() if i.request is request and i.held_since]
     if not left:
         return
     try:

@@ -121,6 +121,8 @@ class Delivery:
     def hand_over(self, chunk: object) -> None:
         """A chunk goes to the consumer of the whole inference."""
         now = perf_counter_ns()
+        if self.end_ns is not None:
+            return
         if self.explicit:
             if holds_output(chunk):
                 if not self.streamed:

@@ -19,7 +19,15 @@ _JITTER: Final = 0.2
 
 
 class UnreachedError(Exception):
-    """One attempt found no receiver; its text is the reason, for people."""
+    """One attempt found no receiver, or one that asked for patience; its text is the reason, for people.
+
+    Attributes:
+        retry_after: Seconds after which the receiver wants to be asked again, None where it said nothing.
+    """
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
 
 
 class UndeliveredError(Exception):
@@ -45,6 +53,7 @@ def deliver(attempt: Callable[[float], T], place: str, timeout: float) -> T:
             return attempt(budget)
         except UnreachedError as error:
             reason = str(error)
+            wait = wait if error.retry_after is None else error.retry_after
         if PATIENCE.hurried:
             break
         if wait:

@@ -20,6 +20,7 @@ _EXPORTER: Final = "opentelemetry.exporter.otlp.proto.grpc.exporter"
 _SCHEMES: Final = {"insecure_channel": "http", "secure_channel": "https"}
 _UNREACHED: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 _DEFAULT_BUDGET_S: Final = 10.0
+_RETRY_INFO: Final = "google.rpc.retryinfo-bin"
 
 
 class ExportChannel:
@@ -48,6 +49,9 @@ class ExportChannel:
                 except grpc.RpcError as error:
                     if _code(error) not in _UNREACHED:
                         raise  # the receiver's answer, with which the exporter deals
+                    delay = _retry_delay(error)
+                    if delay is not None:
+                        raise UnreachedError(_reason(error), delay) from error
                     # A channel that failed waits ever longer before it connects anew, or never does:
                     # https://github.com/open-telemetry/opentelemetry-python/issues/4517
                     self.close()
@@ -90,6 +94,17 @@ def _opening(original: Callable[..., grpc.Channel], scheme: str) -> Callable[...
 def _code(error: Any) -> grpc.StatusCode:
     code: grpc.StatusCode = error.code()  # what is raised is a call too
     return code
+
+
+def _retry_delay(error: Any) -> float | None:
+    """Seconds that the receiver asks for: https://opentelemetry.io/docs/specs/otlp/#otlpgrpc-throttling."""
+    for key, value in error.trailing_metadata() or ():
+        if key == _RETRY_INFO:
+            from google.rpc.error_details_pb2 import RetryInfo  # noqa: PLC0415  # comes with the exporter
+
+            delay = RetryInfo.FromString(value).retry_delay
+            return float(delay.seconds + delay.nanos / 1e9)
+    return None
 
 
 def _reason(error: Any) -> str:

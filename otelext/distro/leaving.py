@@ -32,18 +32,20 @@ class Leaving:
     Attributes:
         timeout: Seconds that the end may take.
         begun: Whether it has begun.
+        flushing: Held by who flushes in a service that may go on.
     """
 
     def __init__(self) -> None:
         self.timeout = 5.0
         self._prepared = False
         self._own: list[Any] = []
-        self._flushed = -inf
-        self._flush_took = 0.0
         self._reset()
 
     def _reset(self) -> None:
         self.begun = False
+        self.flushing = threading.Lock()
+        self._flushed = -inf
+        self._flush_took = 0.0
         # Locks as binary semaphores: unlike an Event's, their steps can't be cut in two by a signal handler.
         self._go = threading.Lock()
         self._go.acquire()
@@ -79,7 +81,7 @@ class Leaving:
         deadline = now + seconds
         if not self.begun:
             self.begun = True
-            PATIENCE.hurry(SHARE_OF_EXPORTS * seconds)
+            PATIENCE.end_within(SHARE_OF_EXPORTS * seconds)
             self._go.release()
         if self._done.acquire(timeout=max(0.0, deadline - monotonic())):
             self._done.release()
@@ -109,6 +111,9 @@ class Leaving:
 
     def _end(self, go: threading.Lock, done: threading.Lock) -> None:
         go.acquire()
+        PATIENCE.hurry(PATIENCE.remaining())
+        # A flush that is under way would meet providers that are shut down.
+        flushed = self.flushing.acquire(timeout=max(0.0, PATIENCE.remaining()))
         try:
             _attach.end_open_inferences()
             _attach.worker.force_flush(max(0.0, PATIENCE.remaining()))
@@ -118,6 +123,8 @@ class Leaving:
                 else:  # set by the user after us, with a handler of its own at exit; SIGTERM knows none
                     _guarded(provider.force_flush)
         finally:
+            if flushed:
+                self.flushing.release()
             done.release()
 
 

@@ -42,9 +42,13 @@ class Patience:
         """
         return self._hurried.wait(seconds)
 
+    def end_within(self, seconds: float) -> None:
+        """Let every attempt end within `seconds`. For signal handlers: unlike `hurry`, it takes no lock."""
+        self._deadline = monotonic() + seconds
+
     def hurry(self, seconds: float) -> None:
         """End every export within `seconds`; those that wait for another attempt give up now."""
-        self._deadline = monotonic() + seconds
+        self.end_within(seconds)
         self._hurried.set()
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +25,10 @@ def listening() -> Iterator[None]:
     from opentelemetry.exporter import prometheus  # noqa: PLC0415  # an extra, and only where it was asked for
 
     module: Any = prometheus
-    original = module.start_http_server
+    original = getattr(module, "start_http_server", None)
+    if original is None:  # a later exporter listens in its own way
+        yield
+        return
     # To look for a free port before would be a race between workers: only who listens has it.
     module.start_http_server = lambda port, addr: _listen(original, port, addr)
     try:
@@ -35,25 +39,28 @@ def listening() -> Iterator[None]:
 
 def _listen(start: Callable[..., object], first: int, host: str) -> None:
     error: Exception | None = None
+    shown = f"[{host}]" if ":" in host else host
     for port in range(first, first + (_PORTS if is_spawned() else 1)):
         try:
             start(port=port, addr=host)
         except (OSError, OverflowError) as failed:
             error = error or failed
-            continue
+            if getattr(failed, "errno", None) == errno.EADDRINUSE:
+                continue
+            break
         if port != first:
             report(
                 "otelext: port %s is taken, so Prometheus has to scrape process %s at http://%s:%s/metrics",
                 first,
                 os.getpid(),
-                f"[{host}]" if ":" in host else host,
+                shown,
                 port,
             )
         return
     report(
         "otelext: the Prometheus exporter can't listen on %s:%s (%s), so the metrics of this process can't be"
         " scraped; give each process a free %s",
-        host,
+        shown,
         first,
         getattr(error, "strerror", None) or error,
         OTEL_EXPORTER_PROMETHEUS_PORT,

@@ -183,7 +183,7 @@ class Lineage:
 
 def _open_in(trace_id: int) -> Iterator[Inference]:
     # Of one trace alone: the caller is a request, and thousands of inferences may be open.
-    for inference in tuple(OPEN):
+    for inference in OPEN.copy():
         span = inference.span
         if span is None or span.get_span_context().trace_id == trace_id:
             yield inference

@@ -275,3 +275,21 @@ async def test_a_cancelled_task_group_leaves_every_outcome_in_place(captured: Ca
         raised.append(error)
     assert raised
     assert sorted(str(i.outcome) for i in captured.inferences()) == ["cancelled", "error"]
+
+
+def test_an_inference_that_was_ended_while_its_stream_goes_on_stays_as_it_was(captured: Captured) -> None:
+    @otelext.inference("chat", tokens=len)
+    def answer() -> Iterator[str]:
+        for _ in range(10):
+            yield "token"
+
+    stream = answer()
+    assert [next(stream), next(stream)] == ["token", "token"]
+    (inference,) = OPEN
+    inference.end_at_exit()  # as another thread does when the process is to end
+    figures = (inference.output_tokens, inference.last_ns, inference.chunks)
+    assert list(stream) == ["token"] * 8
+    assert (inference.output_tokens, inference.last_ns, inference.chunks) == figures
+    (span,) = captured.spans("chat")
+    assert span.attributes is not None
+    assert span.attributes["gen_ai.usage.output_tokens"] == len("tokentoken")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
 from opentelemetry.exporter.otlp.proto.grpc import exporter as exporter_module
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -261,3 +263,24 @@ def test_what_is_on_its_way_to_a_silent_grpc_endpoint_does_not_hold_up_the_end(
     assert status == -signal.SIGTERM
     assert seconds < 5
     assert "StatusCode" not in errors
+
+
+def test_a_receiver_that_asks_for_patience_is_asked_again_when_it_said(
+    make: Callable[..., OTLPSpanExporter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(PATIENCE, "wait", waits.append)
+    peers: list[str] = []
+
+    def busy_at_first(context: grpc.ServicerContext) -> None:
+        peers.append(context.peer())
+        if len(peers) == 1:
+            delay = RetryInfo(retry_delay=Duration(seconds=3, nanos=500_000_000))
+            context.set_trailing_metadata((("google.rpc.retryinfo-bin", delay.SerializeToString()),))
+            context.abort(grpc.StatusCode.UNAVAILABLE, "memory is short")
+
+    with GrpcReceiver(before=busy_at_first) as receiver:
+        assert make(receiver.endpoint).export(a_span("patient")) is SpanExportResult.SUCCESS
+        assert [span.name for span in receiver.spans] == ["patient"]
+    assert waits == [3.5]
+    assert len(set(peers)) == 1, "a receiver that answers needs no new connection"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from opentelemetry.exporter import prometheus as exporter
 
+from otelext.distro import prometheus
 from tests.distro.processes import free_port, plain, run_program, uvicorn
 from tests.distro.test_exporters import INFER
 
@@ -80,3 +83,21 @@ def test_a_port_that_can_not_be_had_is_one_line_and_the_service_runs(receiver: O
     assert port in line
     assert "OTEL_EXPORTER_PROMETHEUS_PORT" in line
     assert [span.name for span in receiver.spans] == ["chat m"]
+
+
+def test_only_a_port_that_is_taken_lets_a_worker_try_the_next(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried: list[int] = []
+
+    def start_http_server(port: int, addr: str) -> None:
+        tried.append(port)
+        raise OSError(errno.EADDRINUSE if len(tried) < 3 else errno.EADDRNOTAVAIL, "as the system says it")
+
+    module: Any = exporter
+    monkeypatch.setattr(module, "start_http_server", start_http_server)
+    monkeypatch.setattr(prometheus, "is_spawned", lambda: True)
+    with prometheus.listening():
+        module.start_http_server(port=9464, addr="::1")
+    assert tried == [9464, 9465, 9466]
+    assert "can't listen on [::1]:9464" in caplog.text

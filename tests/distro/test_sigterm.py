@@ -146,13 +146,85 @@ def test_handlers_are_seen_as_they_were_set() -> None:
     program = """
 import signal
 def mine(*_): pass
-before = signal.getsignal(signal.SIGTERM)
-assert signal.signal(signal.SIGTERM, mine) is before
+assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+assert signal.signal(signal.SIGTERM, mine) is signal.SIG_DFL
 assert signal.getsignal(signal.SIGTERM) is mine
 assert signal.signal(signal.SIGTERM, signal.SIG_IGN) is mine
-assert signal.signal(signal.SIGTERM, before) is signal.SIG_IGN
+assert signal.signal(signal.SIGTERM, signal.SIG_DFL) is signal.SIG_IGN
+assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 print("as they were")
 """
     done = run_program(program, plain("http://127.0.0.1:1"))
     assert (done.stdout, done.returncode) == ("as they were\n", 0), done.stderr
+
+
+CHAINS = """
+import signal, sys
+before = signal.getsignal(signal.SIGTERM)
+def save_and_leave(signum, frame):
+    if callable(before):
+        before(signum, frame)
+    print("saved", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, save_and_leave)
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_a_handler_that_calls_the_one_before_it_goes_on_as_without_us() -> None:
+    done = run_program(CHAINS, plain("http://127.0.0.1:1"))
+    assert (done.stdout, done.returncode) == ("saved\n", 0), done.stderr
+
+
+BACK_TO_DEFAULT = """
+import asyncio, signal, otelext
+
+async def main():
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, lambda: None)
+    loop.remove_signal_handler(signal.SIGTERM)
+    with otelext.inference("chat", model="m"):
+        pass
+    signal.raise_signal(signal.SIGTERM)
+
+asyncio.run(main())
+"""
+
+
+def test_where_the_default_is_put_back_the_process_flushes_and_dies_of_it(receiver: OtlpReceiver) -> None:
+    done = run_program(BACK_TO_DEFAULT, plain(receiver.endpoint, **NEVER_BY_ITSELF))
+    assert done.returncode == -signal.SIGTERM
+    assert receiver.total(semconv.INFERENCES.name) == 1
+
+
+TURNED_OFF = """
+import signal, sys, time, otelext
+otelext.configure(sigterm=False)
+signal.signal(signal.SIGTERM, lambda *_: None)
+with otelext.inference("chat", model="m") as inf:
+    signal.raise_signal(signal.SIGTERM)
+    time.sleep(1)  # twice the time after which it would have ended
+    print(inf.outcome)
+"""
+
+
+def test_what_configure_turns_off_is_off(receiver: OtlpReceiver) -> None:
+    short = {**NEVER_BY_ITSELF, "OTELEXT_GRACE_PERIOD": "1", "OTELEXT_SHUTDOWN_TIMEOUT": "0.5"}
+    done = run_program(TURNED_OFF, plain(receiver.endpoint, **short))
+    assert (done.stdout, done.returncode) == ("None\n", 0), done.stderr
+    assert receiver.total(semconv.INFERENCES.name, vlm_outcome="completed") == 1
+
+
+def test_a_time_out_longer_than_the_grace_period_leaves_streams_half_of_it(
+    start: Callable[..., Service], receiver: OtlpReceiver
+) -> None:
+    service = start(**{**NEVER_BY_ITSELF, "OTELEXT_GRACE_PERIOD": "60", "OTELEXT_SHUTDOWN_TIMEOUT": "90"})
+    with httpx.stream("GET", f"{service.url}/stream?count=100&pause=0.01", trust_env=False, timeout=30) as answer:
+        chunks = answer.iter_bytes()
+        next(chunks)
+        service.process.send_signal(signal.SIGTERM)
+        for _ in chunks:
+            pass
+    service.process.wait(60)
+    assert receiver.total(semconv.INFERENCES.name, vlm_outcome="completed") == 1
