@@ -1,10 +1,10 @@
-# Everything a checkout can do. Needs GNU make 4 and Python 3.10 or newer, nothing else.
+# Everything a checkout can do. Needs GNU make 4 and Python 3.10 or newer, nothing else; `make stack` needs Go too.
 #
 #   PYTHON=python3.12   which Python makes the environment
 #   VENV=/some/folder   where the environment lives
-#   ARGS="-k name -x"   handed to pytest, to the demo or to the resolver
+#   ARGS="-k name -x"   handed to pytest, to the demo, to the builder of the stack or to the resolver
 #
-# pip's own settings (PIP_INDEX_URL, PIP_CACHE_DIR, a pip.conf) are honoured.
+# pip's own settings (PIP_INDEX_URL, PIP_CACHE_DIR, a pip.conf) are honoured, and Go's (GOPROXY, GOMODCACHE, ...).
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -28,7 +28,7 @@ say  = printf '==> %s\n'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint lint-format lint-ruff lint-mypy lint-pyright lint-imports format lock clean
+.PHONY: help demo test stack test-stack lint lint-format lint-ruff lint-mypy lint-pyright lint-imports format lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,15 @@ demo: $(READY) ## run the document service under load and print its report
 test: $(READY) ## run the tests
 	@$(say) 'pytest'
 	@$(IN_VENV) $(BIN)/python -m pytest $(ARGS)
+
+# In no environment, as it needs the standard library alone: an operator without the development tools can run it.
+stack: ## build the real servers (Collector, Prometheus, Jaeger, Loki, ...) into a cache; ARGS=--help says more
+	$(check_python)
+	@$(PYTHON) -m collector.tools.stack $(if $(filter test-stack,$(MAKECMDGOALS)),,$(ARGS))
+
+test-stack: $(READY) stack ## run the tests on the real servers
+	@$(say) 'pytest tests/stack'
+	@$(IN_VENV) $(BIN)/python -m pytest tests/stack $(ARGS)
 
 lint: lint-format lint-ruff lint-mypy lint-pyright lint-imports ## check format, style, types and the rooms' contracts
 
@@ -82,7 +91,7 @@ clean: ## remove the environment and everything else that make and the tools lef
 	@for venv in '$(VENV)' '$(LOCK_VENV)'; do \
 	    if [ -f "$$venv/pyvenv.cfg" ]; then rm -rf "$$venv"; fi; done
 	@rm -rf build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	@find otelext tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@find otelext collector tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- the environment --------------------------------------------------------------------------------------------------
 
@@ -91,6 +100,9 @@ define check_python
     echo "make: '$(PYTHON)' does not run: install Python 3.10 or newer, or name one with PYTHON=..." >&2; exit 1; }
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
     echo "make: $(PYTHON) is $$($(PYTHON) --version 2>&1); 3.10 or newer is needed: name one with PYTHON=..." >&2; exit 1; }
+endef
+
+define check_venv
 @$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
     echo "make: $(PYTHON) lacks venv or ensurepip: install them (Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
 endef
@@ -98,6 +110,7 @@ endef
 # Made anew when the locks change: pip removes nothing that a lock no longer names.
 $(PACKAGES):
 	$(check_python)
+	$(check_venv)
 	@if [ -e '$(VENV)' ] && [ ! -f '$(VENV)/pyvenv.cfg' ]; then \
 	    echo "make: '$(VENV)' exists and is no virtual environment: give another folder with VENV=..." >&2; exit 1; fi
 	@$(say) "making $(VENV) with $$($(PYTHON) --version)"
@@ -115,6 +128,7 @@ $(READY): $(PACKAGES)
 
 $(LOCK_VENV)/bin/uv:
 	$(check_python)
+	$(check_venv)
 	@$(say) 'installing the resolver into $(LOCK_VENV)'
 	@$(PYTHON) -m venv '$(LOCK_VENV)'
 	@$(LOCK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv

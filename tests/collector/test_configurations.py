@@ -1,0 +1,188 @@
+"""What holds for each of the Collector's configurations, whatever it is for."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from ruamel.yaml import YAML
+
+from collector.tools.stack.cache import NotBuilt, binaries
+from collector.tools.stack.toolchain import NoGo
+
+from .configurations import CONFIGURATIONS, FOLDER, OVERLAYS, path_of, pipelines, read, variables, with_defaults
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Iterator
+    from typing import Any
+
+KINDS = ("receivers", "processors", "exporters", "connectors", "extensions")
+
+# In builder.yaml, though no file here uses them: what `otelext collector render` writes for other backends and ways
+# between the tiers, receivers whose alerts and panels are for those who have such a server, and what the tests of the
+# stack receive with.
+OPTIONAL = {
+    "receivers": {"httpcheck", "sqlquery"},
+    "processors": {"attributes", "resource"},
+    "exporters": {"debug", "file", "kafka", "prometheus", "prometheusremotewrite"},
+    "connectors": {"servicegraph"},
+    "extensions": {"basicauth"},
+}
+
+
+@pytest.fixture(params=CONFIGURATIONS)
+def configuration(request: pytest.FixtureRequest) -> dict[str, Any]:
+    loaded: dict[str, Any] = with_defaults(read(request.param))
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def otelcol() -> str:
+    try:
+        return str(binaries()["otelcol"])
+    except (NotBuilt, NoGo) as error:
+        pytest.skip(str(error))
+
+
+COMBINATIONS = [
+    (name, overlay)
+    for name in CONFIGURATIONS
+    for overlay in ("", *OVERLAYS)
+    if name == "agent" or not overlay.endswith("to_gateways")
+]
+
+
+@pytest.mark.parametrize(("name", "overlay"), COMBINATIONS)
+def test_the_collector_takes_it(name: str, overlay: str, otelcol: str, tmp_path: pathlib.Path) -> None:
+    env = {
+        "OTELEXT_COLLECTOR_ALLOWED_ATTRIBUTES": str(FOLDER / "allowed_attributes.yaml"),
+        "OTELEXT_COLLECTOR_STORAGE": str(tmp_path),
+    }
+    files = [f"--config={path_of(part)}" for part in (name, overlay) if part]
+    done = subprocess.run([otelcol, "validate", *files], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_memory_limiter_stands_first_in_every_pipeline(configuration: dict[str, Any]) -> None:
+    for name, pipeline in pipelines(configuration).items():
+        assert pipeline["processors"][0] == "memory_limiter", name
+
+
+def test_nothing_is_declared_and_unused_or_used_and_undeclared(configuration: dict[str, Any]) -> None:
+    for kind in KINDS:
+        assert set(configuration.get(kind, {})) == used(configuration, kind), kind
+
+
+def used(configuration: dict[str, Any], kind: str) -> set[str]:
+    service = configuration["service"]
+    if kind == "extensions":
+        return set(service["extensions"])
+    connectors = configuration.get("connectors", {})
+    ends = {"connectors": ("receivers", "exporters")}.get(kind, (kind,))
+    names = {name for pipeline in service["pipelines"].values() for end in ends for name in pipeline[end]}
+    return names & set(connectors) if kind == "connectors" else names - set(connectors)
+
+
+def test_every_exporter_retries_without_end_from_a_queue_on_disk(configuration: dict[str, Any]) -> None:
+    for name, exporter in configuration["exporters"].items():
+        queue = exporter["sending_queue"]
+        assert queue["storage"] == "file_storage", name
+        assert queue["sizer"] == "bytes", name
+        assert queue["batch"]["max_size"] < 4 * 1024 * 1024, name  # what a gRPC receiver takes by default
+        assert exporter["retry_on_failure"]["enabled"], name
+        assert exporter["retry_on_failure"]["max_elapsed_time"] == "0s", name
+    assert configuration["extensions"]["file_storage"]["fsync"] is True
+
+
+def test_samples_leave_in_their_order(configuration: dict[str, Any]) -> None:
+    for name, pipeline in pipelines(configuration).items():
+        for exporter in pipeline["exporters"] if name.startswith("metrics") else ():
+            assert configuration["exporters"][exporter]["sending_queue"]["num_consumers"] == 1
+
+
+def test_it_listens_on_loopback_unless_told_otherwise(configuration: dict[str, Any]) -> None:
+    listening = [endpoint for kind in ("receivers", "extensions") for endpoint in endpoints(configuration[kind])]
+    assert len(listening) == 4  # gRPC, HTTP, the Collector's own telemetry, health
+    assert {endpoint.rpartition(":")[0] for endpoint in listening} == {"127.0.0.1"}
+
+
+def endpoints(section: Any) -> Iterator[str]:
+    if isinstance(section, dict):
+        for key, value in section.items():
+            if key == "endpoint":
+                yield value
+            yield from endpoints(value)
+
+
+def test_its_own_telemetry_comes_in_on_loopback_whatever_the_host() -> None:
+    for name in CONFIGURATIONS:
+        own = read(name)["receivers"]["otlp/collector"]["protocols"]["grpc"]["endpoint"]
+        assert own.startswith("127.0.0.1:"), name
+        assert read(name)["service"]["telemetry"]["metrics"]["readers"][0]["periodic"]["exporter"]["otlp"][
+            "endpoint"
+        ] == (f"http://{own}"), name
+
+
+def test_it_uses_no_component_on_its_way_out(configuration: dict[str, Any]) -> None:
+    types = {name.partition("/")[0] for kind in KINDS for name in configuration.get(kind, {})}
+    assert not types & {"batch", "logging", "loki", "otlp_exporter", "otlphttp", "spanmetrics", "filelog"}
+
+
+def test_no_credential_has_a_default() -> None:
+    for name in (*CONFIGURATIONS, *OVERLAYS):
+        for variable, default in variables(name).items():
+            if re.search("TOKEN|TLS|PASSWORD|SECRET|KEY", variable):
+                assert default is None, variable
+
+
+def test_the_readme_names_every_variable_its_files_and_its_default() -> None:
+    named = {
+        row[0]: (row[1], row[2])
+        for row in re.findall(r"^\| `(OTELEXT_COLLECTOR_\w+)` \| (.+?) \| (.*?) ?\| .+ \|$", readme(), re.MULTILINE)
+    }
+    real: dict[str, tuple[list[str], str | None]] = {}
+    for name in (*CONFIGURATIONS, *OVERLAYS):
+        for variable, default in variables(name).items():
+            files = real.setdefault(variable, ([], default))[0]
+            files.append(name if name in CONFIGURATIONS else f"`access/{name}.yaml`")
+            assert real[variable][1] == default, f"{variable} has two defaults"
+    assert named == {
+        variable: (
+            "all" if files == [*CONFIGURATIONS] else ", ".join(files),
+            "none" if default is None else f"`{default}`" if default else "",
+        )
+        for variable, (files, default) in real.items()
+    }
+
+
+def readme() -> str:
+    return (FOLDER / "README.md").read_text()
+
+
+def test_the_readme_names_every_file() -> None:
+    files = [path.relative_to(FOLDER) for path in (*FOLDER.glob("*.yaml"), *FOLDER.glob("access/*.yaml"))]
+    assert [str(path) for path in files if f"`{path}`" not in readme()] == []
+
+
+def test_the_collector_is_built_of_what_is_used() -> None:
+    modules = YAML(typ="safe").load(FOLDER / "builder.yaml")
+    files = [with_defaults(read(name)) for name in (*CONFIGURATIONS, *OVERLAYS)]
+    for kind in KINDS:
+        suffix = kind.removesuffix("s")
+        built = {
+            entry["gomod"].split()[0].rpartition("/")[2].removesuffix(suffix).removesuffix("storage")
+            for entry in modules[kind]
+        }
+        needed = {plain(name) for content in files for name in content.get(kind, {})}
+        assert needed <= built, kind
+        assert built - needed <= OPTIONAL[kind], f"{kind}: nothing here needs them"
+
+
+def plain(name: str) -> str:
+    """A component's type as its module is called."""
+    changed = {"otlp_grpc": "otlp", "file_storage": "file"}
+    kind = name.partition("/")[0]
+    return changed.get(kind, kind).replace("_", "")

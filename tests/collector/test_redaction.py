@@ -1,0 +1,83 @@
+"""What passes the Collector: the list, and what the two files that redact do with it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from collector.tools import allowed_attributes
+from otelext import semconv
+
+from .configurations import pipelines, read
+
+ALLOWED = allowed_attributes.ALLOWED.read_text().splitlines()
+
+UNSAFE = (
+    "url.full", "url.path", "url.query", "http.target", "http.url", "user_agent.original", "client.address",
+    "network.peer.address", "db.query.text", "db.statement", "db.query.parameter.0", "exception.message",
+    "exception.stacktrace", "process.command_line", "process.command_args", "http.request.header.authorization",
+    "http.response.header.set-cookie", "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.prompt",
+    "gen_ai.completion", "gen_ai.system_instructions", "enduser.id", "user.email", "user.full_name", "code.stacktrace",
+)  # fmt: skip
+
+
+def test_the_list_is_current() -> None:
+    assert allowed_attributes.ALLOWED.read_text() == allowed_attributes.render(), (
+        "run `python -m collector.tools.allowed_attributes`"
+    )
+
+
+def test_the_whole_catalogue_passes() -> None:
+    keys = semconv.SPAN_ATTRIBUTES | {key for metric in semconv.METRICS.values() for key in metric.attribute_keys}
+    assert [key for key in sorted(keys) if f"- {key}" not in ALLOWED] == []
+
+
+@pytest.mark.parametrize("key", UNSAFE)
+def test_what_a_user_sent_does_not(key: str) -> None:
+    assert f"- {key}" not in ALLOWED
+
+
+def test_no_name_is_listed_twice_or_in_the_catalogue_already() -> None:
+    names = [name for section in allowed_attributes.named().values() for name in section]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_both_files_redact_alike() -> None:
+    single, gateway = read("single")["processors"], read("gateway")["processors"]
+    for name in [name for name in single if re.match(r"redaction|transform", name)]:
+        assert single[name] == gateway[name], name
+
+
+@pytest.mark.parametrize("name", ["single", "gateway"])
+def test_whatever_comes_by_otlp_is_redacted_before_it_leaves(name: str) -> None:
+    configuration = read(name)
+    needed = {
+        "traces": ("transform/status", "redaction"),
+        "metrics": ("redaction/metrics", "transform/merge"),
+        "logs": ("transform/body", "redaction/logs", "transform/body_back"),
+    }
+    for pipeline, parts in pipelines(configuration).items():
+        if "otlp" not in parts["receivers"] or parts["exporters"] == ["span_metrics"]:
+            continue  # what span_metrics makes passes the pipeline `metrics`
+        if "filter/not_made_by_collectors" in parts["processors"]:
+            continue
+        places = [parts["processors"].index(part) for part in needed[pipeline.partition("/")[0]]]
+        assert places == sorted(places), pipeline
+
+
+@pytest.mark.parametrize("name", ["single", "gateway"])
+def test_nothing_passes_where_a_rule_fails(name: str) -> None:
+    processors = read(name)["processors"]
+    assert {part["error_mode"] for key, part in processors.items() if key.startswith(("transform", "filter"))} == {
+        "propagate"
+    }
+    for key, part in processors.items():
+        if key.startswith("redaction"):
+            assert part["allow_all_keys"] is False
+
+
+def test_the_two_filters_of_the_gateway_are_each_others_opposite() -> None:
+    processors = read("gateway")["processors"]
+    (left_out,) = processors["filter/made_by_collectors"]["metric_conditions"]
+    assert processors["filter/not_made_by_collectors"]["metric_conditions"] == [f"not {left_out}"]
