@@ -47,7 +47,7 @@ stack: ## build the real servers (Collector, Prometheus, Jaeger, Loki, ...) into
 
 test-stack: $(READY) stack ## run the tests on the real servers
 	@$(say) 'pytest tests/stack'
-	@$(IN_VENV) $(BIN)/python -m pytest tests/stack $(ARGS)
+	@$(IN_VENV) $(BIN)/python -m pytest tests/stack --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: lint-format lint-ruff lint-mypy lint-pyright lint-imports ## check format, style, types and the rooms' contracts
 

@@ -21,17 +21,6 @@ if TYPE_CHECKING:
 
 KINDS = ("receivers", "processors", "exporters", "connectors", "extensions")
 
-# In builder.yaml, though no file here uses them: what `otelext collector render` writes for other backends and ways
-# between the tiers, receivers whose alerts and panels are for those who have such a server, and what the tests of the
-# stack receive with.
-OPTIONAL = {
-    "receivers": {"httpcheck", "sqlquery"},
-    "processors": {"attributes", "resource"},
-    "exporters": {"debug", "file", "kafka", "prometheus", "prometheusremotewrite"},
-    "connectors": {"servicegraph"},
-    "extensions": {"basicauth"},
-}
-
 
 @pytest.fixture(params=CONFIGURATIONS)
 def configuration(request: pytest.FixtureRequest) -> dict[str, Any]:
@@ -177,8 +166,7 @@ def test_the_collector_is_built_of_what_is_used() -> None:
             for entry in modules[kind]
         }
         needed = {plain(name) for content in files for name in content.get(kind, {})}
-        assert needed <= built, kind
-        assert built - needed <= OPTIONAL[kind], f"{kind}: nothing here needs them"
+        assert built == needed, kind
 
 
 def plain(name: str) -> str:

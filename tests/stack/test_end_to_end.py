@@ -1,0 +1,160 @@
+"""The document service under `opentelemetry-instrument`, real requests, and what the backends know afterwards."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from document_vlm.client import BROKEN, HANGING_UP, QUICK, Client, Outcome
+from document_vlm.load import Mix, run
+from otelext import semconv
+from tests.compose.composition import ROOT
+from tests.stack.backends import label_names, tags
+from tests.stack.servers import Server, until
+
+if TYPE_CHECKING:
+    from tests.stack.stack import Stack
+
+pytestmark = pytest.mark.timeout(400)
+
+MIX = Mix(quick=4, slow=0, hanging_up=2, broken=2, clients=2)
+SERVICE = "document-vlm"
+# As Prometheus spells a metric's name: https://prometheus.io/docs/guides/opentelemetry/
+SELECT = f'{{service_name="{SERVICE}"}}'
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What the clients saw, by their behaviour."""
+
+    outcomes: list[Outcome]
+
+    def of(self, behaviour: str) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.behaviour == behaviour]
+
+
+@pytest.fixture(scope="module")
+def sent(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Sent:
+    """The service of the compose file's profile `example`, its load, and its end by SIGTERM."""
+    folder = tmp_path_factory.mktemp("clients")
+    command = stack.composition.command(
+        "example",
+        str(Path(sys.executable).with_name("opentelemetry-instrument")),
+        PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        PYTHONPATH=str(ROOT / "examples"),
+        PYTHONUNBUFFERED="1",
+    )
+    command.arguments.pop(0)
+    url = stack.composition.url("example", 8000)
+    with Server("example", command, f"{url}/readyz", stack.collector.log.parent) as service:
+        client = Client("127.0.0.1", stack.composition.port("example", 8000), folder)
+        outcomes = run(client, MIX, lambda _: None)
+        service.stop()
+    assert [o.status for o in outcomes if o.behaviour == QUICK] == [200] * MIX.quick, outcomes
+    return Sent(outcomes)
+
+
+def trace_of(stack: Stack, request_id: str) -> list[dict[str, Any]]:
+    return until(
+        lambda: stack.jaeger.trace_with(SERVICE, {semconv.REQUEST_ID: request_id}), f"the trace of {request_id}"
+    )
+
+
+def test_a_trace_in_jaeger_has_every_span_in_its_place(stack: Stack, sent: Sent) -> None:
+    spans = trace_of(stack, sent.of(QUICK)[0].name)
+    by_id = {span["spanID"]: span for span in spans}
+
+    def parent(span: dict[str, Any]) -> dict[str, Any] | None:
+        return next((by_id[r["spanID"]] for r in span["references"] if r["refType"] == "CHILD_OF"), None)
+
+    (http,) = (span for span in spans if tags(span).get("span.kind") == "server")
+    (inference,) = (span for span in spans if semconv.OUTCOME in tags(span))
+    stages = {span["operationName"]: span for span in spans if semconv.STAGE in tags(span)}
+    sql = [span for span in spans if "db.system.name" in tags(span)]
+    assert parent(http) is None
+    assert http["operationName"] == "POST /v1/documents"
+    assert parent(inference) is http
+    assert tags(inference)[semconv.OUTCOME] == "completed"
+    assert set(stages) >= {"decode_image", "preprocess", "queue", "vision_encode", "prefill", "decode", "postprocess"}
+    assert all(parent(stage) is inference for stage in stages.values())
+    assert sql
+    assert all(parent(span) is stages["postprocess"] for span in sql)
+    assert [log["fields"][0]["value"] for log in inference["logs"]] == [semconv.FIRST_TOKEN_EVENT]
+
+
+def test_a_hang_up_in_jaeger_is_the_clients(stack: Stack, sent: Sent) -> None:
+    for outcome in sent.of(HANGING_UP):
+        (inference,) = (s for s in trace_of(stack, outcome.name) if semconv.OUTCOME in tags(s))
+        assert tags(inference)[semconv.OUTCOME] == "client_disconnected"
+
+
+def test_counts_in_prometheus_are_those_sent(stack: Stack, sent: Sent) -> None:
+    expected = {"completed": MIX.quick, "client_disconnected": MIX.hanging_up, "error": MIX.broken}
+
+    def counted() -> dict[str, float]:
+        series = stack.prometheus.query(f"sum by (vlm_outcome) (vlm_inferences_total{SELECT})")
+        return {one["metric"]["vlm_outcome"]: float(one["value"][1]) for one in series}
+
+    until(lambda: counted() == expected, f"{expected} in Prometheus; it has {counted()}")
+    for metric, count in (
+        ("gen_ai_server_request_duration_seconds_count", len(sent.outcomes)),
+        ("gen_ai_server_time_to_first_token_seconds_count", MIX.quick),
+        ("gen_ai_server_time_per_output_token_seconds_count", MIX.quick),
+        ('vlm_stage_duration_seconds_count{vlm_stage="prefill"}', MIX.quick + MIX.hanging_up),
+    ):
+        assert stack.prometheus.value(metric.replace("{", f'{{service_name="{SERVICE}",')) == count, metric
+    assert stack.prometheus.value('vlm_tokens_total{vlm_outcome="completed",gen_ai_token_type="output"}') > 0
+
+
+@pytest.mark.parametrize("metric", [semconv.TTFT, semconv.TPOT, semconv.REQUEST_DURATION, semconv.STAGE_DURATION])
+def test_histograms_in_prometheus_have_the_catalogues_buckets_and_labels(
+    stack: Stack, sent: Sent, metric: semconv.Metric
+) -> None:
+    assert sent.outcomes
+    name = f"{metric.name.replace('.', '_')}_seconds_bucket"
+    series = until(lambda: stack.prometheus.query(f"{name}{SELECT}"), name)
+    assert {float(one["metric"]["le"]) for one in series} == {*metric.buckets, math.inf}
+    allowed = {key.replace(".", "_") for key in metric.attribute_keys}
+    resource = {"service_name", "service_instance_id", "job", "instance", "host_name", "service_namespace"}
+    assert label_names(series) - resource - {"le"} <= allowed
+
+
+def test_an_exemplar_in_prometheus_leads_to_its_trace_in_jaeger(stack: Stack, sent: Sent) -> None:
+    assert sent.outcomes
+    exemplars = until(
+        lambda: stack.prometheus.exemplars(f"gen_ai_server_time_to_first_token_seconds_bucket{SELECT}"), "an exemplar"
+    )
+    for exemplar in exemplars:
+        trace = stack.jaeger.trace(exemplar["labels"]["trace_id"])
+        assert any(span["spanID"] == exemplar["labels"]["span_id"] for span in trace)
+
+
+def test_log_lines_in_loki_are_found_by_trace_id(stack: Stack, sent: Sent) -> None:
+    for outcome in sent.of(BROKEN):
+        trace_id = trace_of(stack, outcome.name)[0]["traceID"]
+        selector = f'{SELECT} | trace_id="{trace_id}"'
+        lines = until(partial(stack.loki.lines, selector), f"a line of {trace_id}")
+        assert any(line.startswith("refused") for _, line in lines), lines
+
+
+def test_the_collector_took_and_sent_everything(stack: Stack, sent: Sent) -> None:
+    assert sent.outcomes
+
+    def total(metric: str) -> float:
+        return stack.prometheus.value(f"{{__name__=~'otelcol_{metric}(_total)?'}}")
+
+    def balanced() -> bool:
+        spans = total("receiver_accepted_spans")
+        return spans > 0 and total("exporter_sent_spans") == spans
+
+    until(balanced, "as many spans sent as accepted, by the Collector's own metrics in Prometheus", 60)
+    for failure in ("receiver_refused", "exporter_send_failed", "exporter_enqueue_failed", "processor_refused"):
+        for signal in ("spans", "metric_points", "log_records"):
+            assert total(f"{failure}_{signal}") == 0, (failure, signal)
