@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+MIB = 2**20
 KINDS = ("receivers", "processors", "exporters", "connectors", "extensions")
 
 
@@ -80,10 +81,31 @@ def test_every_exporter_retries_without_end_from_a_queue_on_disk(configuration: 
         queue = exporter["sending_queue"]
         assert queue["storage"] == "file_storage", name
         assert queue["sizer"] == "bytes", name
-        assert queue["batch"]["max_size"] < 4 * 1024 * 1024, name  # what a gRPC receiver takes by default
+        assert queue["batch"]["max_size"] == 0, name  # what is above a limit would be dropped
         assert exporter["retry_on_failure"]["enabled"], name
         assert exporter["retry_on_failure"]["max_elapsed_time"] == "0s", name
     assert configuration["extensions"]["file_storage"]["fsync"] is True
+
+
+def test_whoever_receives_takes_the_largest_batch() -> None:
+    def received(name: str) -> int:
+        protocols = read(name)["receivers"]["otlp"]["protocols"]
+        grpc: int = protocols["grpc"]["max_recv_msg_size_mib"] * MIB
+        assert grpc >= protocols["http"]["max_request_body_size"]
+        return grpc
+
+    def sent(name: str) -> int:
+        exporters = with_defaults(read(name))["exporters"].values()
+        least: int = max(exporter["sending_queue"]["batch"]["min_size"] for exporter in exporters)
+        return received(name) + least
+
+    backends = FOLDER / "backends"
+    yaml = YAML(typ="safe")
+    jaeger = yaml.load(backends / "jaeger/jaeger.yaml")["receivers"]["otlp"]["protocols"]["grpc"]
+    loki = yaml.load(backends / "loki/loki.yaml")["server"]
+    taken = [jaeger["max_recv_msg_size_mib"] * MIB, loki["grpc_server_max_recv_msg_size"]]
+    assert sent("agent") < received("gateway")
+    assert max(sent("single"), sent("gateway")) < min(taken)
 
 
 def test_samples_leave_in_their_order(configuration: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ UNSAFE = (
     "exception.stacktrace", "process.command_line", "process.command_args", "http.request.header.authorization",
     "http.response.header.set-cookie", "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.prompt",
     "gen_ai.completion", "gen_ai.system_instructions", "enduser.id", "user.email", "user.full_name", "code.stacktrace",
+    "error", "endpoint", "state", "outcome", "receiver", "transport",
 )  # fmt: skip
 
 
@@ -45,7 +46,10 @@ def test_no_name_is_listed_twice_or_in_the_catalogue_already() -> None:
 
 def test_both_files_redact_alike() -> None:
     single, gateway = read("single")["processors"], read("gateway")["processors"]
-    for name in [name for name in single if re.match(r"redaction|transform", name)]:
+    redacting = {name for name in single if re.match(r"redaction|transform|filter", name)}
+    # No agent sends to it, of whose records log.file.name would be true.
+    assert redacting - gateway.keys() == {"transform/sent_logs"}
+    for name in redacting & gateway.keys():
         assert single[name] == gateway[name], name
 
 
@@ -53,8 +57,8 @@ def test_both_files_redact_alike() -> None:
 def test_whatever_comes_by_otlp_is_redacted_before_it_leaves(name: str) -> None:
     configuration = read(name)
     needed = {
-        "traces": ("transform/status", "redaction"),
-        "metrics": ("redaction/metrics", "transform/merge"),
+        "traces": ("transform/status", "redaction", "transform/length", "redaction/length"),
+        "metrics": ("filter/unstorable", "redaction/metrics", "transform/merge"),
         "logs": ("transform/body", "redaction/logs", "transform/body_back"),
     }
     for pipeline, parts in pipelines(configuration).items():
@@ -74,7 +78,8 @@ def test_nothing_passes_where_a_rule_fails(name: str) -> None:
     }
     for key, part in processors.items():
         if key.startswith("redaction"):
-            assert part["allow_all_keys"] is False
+            # The one that takes what is too long stands behind another.
+            assert part["allow_all_keys"] is (key == "redaction/length")
 
 
 def test_the_two_filters_of_the_gateway_are_each_others_opposite() -> None:

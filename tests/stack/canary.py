@@ -77,6 +77,7 @@ class Canary:
             }
         ]
         span["links"] = [{"traceId": self.trace_id, "spanId": "1" * 16, "attributes": self._values("link")}]
+        span["traceState"] = f"vendor={self._secret('trace state')}"
         span["status"] = {"code": otlp_json.ERROR, "message": self._secret("status message")}
         scope = {"scope": self._scope("traces"), "spans": [span]}
         return {"resourceSpans": [{"resource": self._resource("traces"), "scopeSpans": [scope]}]}
@@ -97,7 +98,9 @@ class Canary:
 
         def metric(kind: str, **data: Any) -> dict[str, Any]:
             metadata = attributes({"note": self._secret(f"metadata of a {kind}")})
-            return {"name": f"{self.metric_prefix}.{kind}", "metadata": metadata, **data}
+            name = f"{self.metric_prefix}.{kind}"
+            # Of the gauge alone, as a unit becomes part of the name.
+            return {"name": name, "metadata": metadata, "unit": self._secret("unit") if kind == "gauge" else "", **data}
 
         cumulative = {"aggregationTemporality": 2}
         distribution = {"count": "1", "sum": 0.3, "exemplars": [exemplar]}
@@ -171,9 +174,17 @@ class Canary:
             return {
                 "timeUnixNano": str(time.time_ns()),
                 "severityNumber": 9,
-                "severityText": "INFO",
+                "severityText": self._secret(f"severity of the {place}"),
                 "traceId": self.trace_id,
-                "attributes": self._values(f"log record, {place}"),
+                "attributes": [
+                    *self._values(f"log record, {place}"),
+                    *attributes(
+                        {
+                            name: self._secret(f"{name} of the {place}")
+                            for name in ("error", "endpoint", "state", "log.file.name", "log.file.path")
+                        }
+                    ),
+                ],
                 "body": attributes({"": body})[0]["value"],
             }
 

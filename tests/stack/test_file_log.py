@@ -235,12 +235,14 @@ def test_kills_and_rotations_lose_no_line_and_double_none(
             assert stack.loki.count(f'{{service_name="{service}"}}') == log.written, service
 
 
-@pytest.mark.parametrize("where", ["agent", "gateway"])
+@pytest.mark.parametrize(
+    ("where", "value"), [("agent", "true"), ("agent", "yes"), ("gateway", "TRUE"), ("gateway", "1")]
+)
 def test_bodies_of_files_stay_behind_where_they_have_to(
-    stack: Stack, tiers: TwoTiers, programs: dict[str, Path], tmp_path: Path, where: str
+    stack: Stack, tiers: TwoTiers, programs: dict[str, Path], tmp_path: Path, where: str, value: str
 ) -> None:
     way = tiers.way_to_gateways()
-    redacting = {"REDACT_BODIES": "true"}
+    redacting = {"REDACT_BODIES": value}
     with ExitStack() as running:
         if where == "gateway":
             gateway = Collector(
@@ -250,6 +252,8 @@ def test_bodies_of_files_stay_behind_where_they_have_to(
         files = reading(tmp_path, programs["otelcol"], way, **(redacting if where == "agent" else {}))
         running.enter_context(files.agent)
         trace_id = otlp_json.trace_id()
-        append(files.json_file, json_line(f"redacting-{where}", "Ann has it", trace_id=trace_id, span_id="7" * 16))
-        _, line = the_line(stack, f'{{service_name="redacting-{where}"}} | trace_id="{trace_id}"')
+        append(
+            files.json_file, json_line(f"redacting-{where}-{value}", "Ann has it", trace_id=trace_id, span_id="7" * 16)
+        )
+        _, line = the_line(stack, f'{{service_name="redacting-{where}-{value}"}} | trace_id="{trace_id}"')
         assert line == "[redacted]"
