@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -10,6 +11,10 @@ from hypothesis import settings
 # Before any test imports the SDK, which reads some of its variables at import time.
 for name in [name for name in os.environ if name.startswith(("OTEL_", "OTELEXT_", "DOCUMENT_VLM_"))]:
     del os.environ[name]
+
+# A shell without job control starts what runs in the background deaf to Ctrl-C, and every program of a test would be too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A deadline an example would measure the machine's other load; pytest-timeout bounds the whole test.
 settings.register_profile("otelext", deadline=None, print_blob=True)

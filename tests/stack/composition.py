@@ -26,15 +26,22 @@ _COLLECTOR_VARIABLE: Final = re.compile(r"\$\{env:(?P<name>\w+)(?::-(?P<default>
 _SECRETS: Final = "/run/secrets/"
 _OWN_ADDRESS: Final = re.compile(r"(?:0\.0\.0\.0|127\.0\.0\.1|localhost):(\d{2,5})\b")
 _OWN_PORT: Final = re.compile(r"(?<=listen[-_]port)(=|: *)(\d{2,5})\b")
+_GIVEN: Final[set[int]] = set()
 
 
 def free_port() -> int:
-    """A port that no outgoing connection takes before the server does: below those that systems give to them."""
-    for port in SystemRandom().sample(range(10_000, 30_000), 100):
+    """A port that nobody else takes, not even while its server is stopped.
+
+    It is below those that systems give to outgoing connections (Linux from 32,768, gVisor from 16,000), and each
+    worker of pytest-xdist has a range of its own.
+    """
+    first = 10_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 4 * 1_500
+    for port in SystemRandom().sample(sorted(set(range(first, first + 1_500)) - _GIVEN), 50):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            _GIVEN.add(port)
             return port
-    raise AssertionError("a hundred ports are all taken")
+    raise AssertionError("fifty ports are all taken")
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,9 @@ class Composition:
 
     def port(self, service: str, port: int) -> int:
         """The free port that stands for a port of a service's container."""
-        return self._ports.setdefault((service, port), free_port())
+        if (service, port) not in self._ports:
+            self._ports[service, port] = free_port()
+        return self._ports[service, port]
 
     def url(self, service: str, port: int) -> str:
         return f"http://127.0.0.1:{self.port(service, port)}"
