@@ -189,11 +189,14 @@ def test_jaeger_and_grafana_ask_for_span_metrics_as_prometheus_names_them(source
     settings = read(BACKENDS / "prometheus/prometheus.yml")["otlp"]
     assert settings["translation_strategy"] == "UnderscoreEscapingWithSuffixes"
     # Not read as YAML, which the file is only once the Collector has put its variables in.
-    assert "\n  span_metrics:\n    histogram:\n      unit: s\n" in (ROOT / "collector/single.yaml").read_text()
+    for file in ("single.yaml", "gateway.yaml"):
+        assert re.search(
+            r"\n  span_metrics:\n    histogram:\n      unit: ms\b", (ROOT / "collector" / file).read_text()
+        )
     (backend,) = read(BACKENDS / "jaeger/jaeger.yaml")["extensions"]["jaeger_storage"]["metric_backends"].values()
     jaeger = backend["prometheus"]
-    assert (jaeger["latency_unit"], jaeger["normalize_calls"], jaeger["normalize_duration"]) == ("s", True, True)
-    names = {f"{jaeger['metric_namespace']}_{name}" for name in ("calls_total", "duration_seconds_bucket")}
+    assert (jaeger["latency_unit"], jaeger["normalize_calls"], jaeger["normalize_duration"]) == ("ms", True, True)
+    names = {f"{jaeger['metric_namespace']}_{name}" for name in ("calls_total", "duration_milliseconds_bucket")}
     to_metrics = sources["otelext-jaeger"]["jsonData"]["tracesToMetrics"]
     assert to_metrics["datasourceUid"] == "otelext-prometheus"
     asked = " ".join(query["query"] for query in to_metrics["queries"])
