@@ -45,7 +45,7 @@ class Fault:
     losses: tuple[str, ...] = ()
 
 
-BACKENDS_DOWN: Final = Fault("all backends killed under load, back after a minute")
+BACKENDS_DOWN: Final = Fault("each backend killed under load for a minute, for a third of it all")
 COLLECTOR_KILLED: Final = Fault("Collector killed with a full queue, and again while it empties")
 DISK_FULL: Final = Fault("disk of the queue full", ("full disk",))
 RESTARTED_ON_FULL_DISK: Final = Fault("disk of the queue full, Collector killed and started again", ("full disk",))
@@ -53,6 +53,7 @@ RATE: Final = Fault("10,000 spans/s for a minute")
 FLOOD: Final = Fault("20 senders of 4 MB each at once")
 COLLECTOR_AWAY: Final = Fault("Collector away while a service starts, runs and ends", ("no Collector",))
 SERVICE_KILLED: Final = Fault("service killed", ("killed service",))
+GATEWAY_KILLED: Final = Fault("gateway killed before it decided", ("undecided traces",))
 FAULTS: Final = (
     BACKENDS_DOWN,
     COLLECTOR_KILLED,
@@ -62,6 +63,7 @@ FAULTS: Final = (
     FLOOD,
     COLLECTOR_AWAY,
     SERVICE_KILLED,
+    GATEWAY_KILLED,
 )
 
 

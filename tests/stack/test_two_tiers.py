@@ -11,6 +11,7 @@ import pytest
 
 from otelext import Outcome, semconv
 from tests.stack import otlp_json
+from tests.stack.reliability import GATEWAY_KILLED, Figures, record
 from tests.stack.servers import until
 
 if TYPE_CHECKING:
@@ -138,6 +139,31 @@ def test_what_comes_while_a_gateway_is_gone_is_kept_whole_once_it_is_back(stack:
     tiers.agent.start()
     killed.start()
     until(lambda: kept(stack, service) == dict.fromkeys(errors, SPANS), "a trace, or a span of one", 60)
+
+
+@pytest.mark.usefixtures("_all_run_again")
+def test_a_killed_gateway_loses_what_it_had_not_decided_on_and_no_more(stack: Stack, tiers: TwoTiers) -> None:
+    service = "undecided"
+    traces = [spans_of("undecided", otlp_json.trace_id()) for _ in range(60)]
+    before, roots = (
+        [trace[:-1] for trace in traces],
+        [{**trace[-1], "status": {"code": otlp_json.ERROR}} for trace in traces],
+    )
+    sent = sum(map(len, before))
+    send(tiers.agent, service, [span for spans in before for span in spans], 10)
+    calls = f'traces_span_metrics_calls_total{{service_name="{service}"}}'
+    # Without their roots these traces wait for a minute.
+    until(lambda: stack.prometheus.value(calls) == sent, f"{sent} spans at the gateways")
+    held = Counter(float(series["value"][1]) for series in stack.prometheus.query(calls))
+    tiers.gateways[1].kill()
+    tiers.gateways[1].start()
+    send(tiers.agent, service, roots, 10)
+    until(lambda: len(kept(stack, service)) == len(traces), "a root", 60)
+    found = Counter(kept(stack, service).values())
+    assert found.keys() == {1, SPANS}
+    lost = found[1] * (SPANS - 1)
+    assert lost in held
+    record(GATEWAY_KILLED, Figures("spans", sent + len(roots), found[SPANS] * SPANS + found[1], 0, lost, 0))
 
 
 @pytest.mark.usefixtures("_all_run_again")
