@@ -14,6 +14,8 @@ def count_of(name: str, value: object, before: int | None) -> int | None:
     """The count that `value` is, `before` where it is None or none."""
     if value is None:
         return before
+    if type(value) is int and value >= 0:
+        return value
     try:
         count = operator.index(value)  # type: ignore[arg-type]  # what is no integer raises TypeError
     except Exception:  # noqa: BLE001  # an object's own `__index__` may raise anything

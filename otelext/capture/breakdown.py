@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from otelext.semconv import UNATTRIBUTED_STAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 
 def split(
     start: int,
     first: int,
-    stages: Iterable[tuple[int, int | None, str]],
+    stages: Sequence[tuple[int, int | None, str]],
     holds: Sequence[tuple[int, int]] = (),
 ) -> dict[str, int]:
     """Share the time from `start` to `first` out among the stages that were open.
@@ -32,6 +32,8 @@ def split(
     Returns:
         Nanoseconds by stage name, `unattributed` always among them. The values sum to `first - start`.
     """
+    if not holds and (parts := _in_a_row(start, first, stages)) is not None:
+        return parts
     # Stable: of stages that began at the same instant, the one opened first stays the earliest.
     spans = sorted(
         (
@@ -42,14 +44,6 @@ def split(
         key=itemgetter(0),
     )
     parts = {UNATTRIBUTED_STAGE: 0}
-    if not holds and _disjoint(spans):
-        taken = 0
-        for begin, end, name in spans:
-            parts[name] = parts.get(name, 0) + end - begin
-            taken += end - begin
-        parts[UNATTRIBUTED_STAGE] += first - start - taken
-        return parts
-
     held = [(max(begin, start), min(end, first)) for begin, end in holds if begin < first and end > start]
     edges = {start, first}
     edges.update(edge for begin, end, _ in spans for edge in (begin, end))
@@ -65,5 +59,18 @@ def split(
     return parts
 
 
-def _disjoint(spans: list[tuple[int, int, str]]) -> bool:
-    return all(spans[i][1] <= spans[i + 1][0] for i in range(len(spans) - 1))
+def _in_a_row(start: int, first: int, stages: Sequence[tuple[int, int | None, str]]) -> dict[str, int] | None:
+    """The parts where one stage follows the other, as nearly always; else None."""
+    parts = {UNATTRIBUTED_STAGE: first - start}
+    edge = start
+    for begin, end, name in stages:
+        if begin >= first or (end is not None and end <= start):
+            continue
+        if begin < edge:
+            if edge > start:
+                return None
+            begin = start  # noqa: PLW2901  # a stage that another thread began before the inference did
+        edge = first if end is None or end > first else end
+        parts[name] = parts.get(name, 0) + edge - begin
+        parts[UNATTRIBUTED_STAGE] -= edge - begin
+    return parts

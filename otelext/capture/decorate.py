@@ -9,10 +9,8 @@ import weakref
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from opentelemetry.context import attach, get_current
-
 from otelext.capture.binding import attach_early
-from otelext.capture.context import leave
+from otelext.capture.context import attach, get_current, leave
 from otelext.capture.drive import Awaited, Reference, drive, drive_async, drive_coroutine
 from otelext.capture.iterators import adopt
 

@@ -23,6 +23,11 @@ class Delivery:
     """The output of one inference on its way to the consumer. Times are nanoseconds on `perf_counter_ns`.
 
     Attributes:
+        plain: Whether a `str` that is handed over is one output chunk unless it is empty, and nothing else has to be
+            looked at: no rule of the user's counts, nothing but yields tells output, and the inference runs. Then
+            who steps a generator keeps the facts without a call (benchmarks/per_token.py).
+        called_back: Whether `add_tokens` has nothing to look at but the number, in an inference that runs.
+        streaming: The iterator of `stream()` whose `str` chunks are as plain, if there is one.
         first_ns: Arrival of the first chunk that holds output.
         first_chunk_tokens: Its tokens.
         last_ns: Arrival of the last chunk or token that holds output.
@@ -35,6 +40,9 @@ class Delivery:
         streamed: Whether `stream()` measures them.
         runs_ahead: Whether a token came while the consumer held a chunk.
         let_go: Whether the function's own code dropped `stream()` while it held a chunk.
+        held_since: When the consumer was handed the chunk that it holds, 0 while it holds none.
+        hold_depth: How many iterators of `stream()` the function's own code holds a chunk of.
+        consumer_ns: Time after the first token in which the consumer held a chunk, so far.
         consumer_at_last_ns: Consumer time up to `last_ns`.
         consumer_at_delivery_ns: Consumer time up to `delivered_ns`.
         holds: Times before the first token in which the consumer held a chunk and a stage was open.
@@ -43,16 +51,15 @@ class Delivery:
     """
 
     __slots__ = (
-        "_consumer_ns",
-        "_hold_depth",
-        "_hold_start",
-        "_hold_total",
+        "_early_hold_ns",
         "_pushed",
         "_stepper",
         "_tokens_rule",
+        "called_back",
         "chunks",
         "consumer_at_delivery_ns",
         "consumer_at_last_ns",
+        "consumer_ns",
         "counted",
         "counted_tokens",
         "delivered_ns",
@@ -61,16 +68,23 @@ class Delivery:
         "explicit",
         "first_chunk_tokens",
         "first_ns",
+        "held_since",
+        "hold_depth",
         "holds",
         "last_ns",
         "let_go",
+        "plain",
         "runs_ahead",
         "stages",
         "streamed",
+        "streaming",
     )
 
     def __init__(self, tokens: Callable[[Any], int] | None) -> None:
         self._tokens_rule = tokens
+        self.plain = tokens is None
+        self.called_back = False
+        self.streaming: object = None
         self.end_ns: int | None = None
         self.first_ns: int | None = None
         self.last_ns: int | None = None
@@ -79,7 +93,7 @@ class Delivery:
         self.chunks = self.counted_tokens = 0
         self.counted = tokens is not None
         self.explicit = self.driven = self.streamed = self.runs_ahead = self.let_go = self._pushed = False
-        self._hold_depth = self._hold_start = self._hold_total = self._consumer_ns = self._stepper = 0
+        self.hold_depth = self.held_since = self._early_hold_ns = self.consumer_ns = self._stepper = 0
         self.consumer_at_last_ns = self.consumer_at_delivery_ns = 0
         self.holds: list[tuple[int, int]] | None = None
         self.stages: list[RunningStage] = []
@@ -98,6 +112,14 @@ class Delivery:
             n: Number of tokens.
         """
         now = perf_counter_ns()
+        if self.called_back and type(n) is int and n > 0:
+            # As below, where nothing is new: benchmarks/per_token.py.
+            if self.held_since:
+                self.runs_ahead = True
+            self.last_ns = now
+            self.consumer_at_last_ns = self.consumer_ns
+            self.counted_tokens += n
+            return
         if self.end_ns is not None:
             return
         count = count_of("n", n, None)
@@ -106,16 +128,18 @@ class Delivery:
         self.counted = True
         if not self.explicit:
             self.explicit = True
+            self.plain = False
             self.counted_tokens = 0
             self.first_chunk_tokens = 1
-        if self._hold_start:
+        if self.held_since:
             self.runs_ahead = True
         if self._stepper and self._stepper != get_ident():
             self._pushed = True
+        self.called_back = not self._stepper
         if self.first_ns is None:
             self.first_ns = now
         self.last_ns = now
-        self.consumer_at_last_ns = self._consumer_ns
+        self.consumer_at_last_ns = self.consumer_ns
         self.counted_tokens += count
 
     def hand_over(self, chunk: object) -> None:
@@ -128,42 +152,47 @@ class Delivery:
                 if not self.streamed:
                     self.chunks += 1
                 self.delivered_ns = now
-                self.consumer_at_delivery_ns = self._consumer_ns
+                self.consumer_at_delivery_ns = self.consumer_ns
         else:
             self._arrived(chunk, now, self._tokens_rule)
-        self._hold_start = now
+        self.held_since = now
 
     def resume(self) -> None:
         """The consumer of the whole inference asks for more."""
         if self.explicit:
             self._stepper = get_ident()
+            self.called_back = False
         self._release(perf_counter_ns())
 
-    def hand_over_part(self, chunk: object, tokens: Callable[[Any], int] | None) -> None:
-        """A chunk of `stream()` goes to the function's own code."""
+    def hand_over_part(self, chunk: object, tokens: Callable[[Any], int] | None, part: object) -> None:
+        """A chunk of `part`, an iterator of `stream()`, goes to the function's own code."""
         now = perf_counter_ns()
         if self.end_ns is not None:
             return
         if not self.explicit:
             self.explicit = True
+            self.plain = False
             self.chunks = self.counted_tokens = 0
             self.first_chunk_tokens = 1
         self.streamed = True
         self.let_go = False
+        self.streaming = None
         rule = tokens or self._tokens_rule
         if rule is not None:
             self.counted = True
         self._arrived(chunk, now, rule)
         if not self.driven:
-            self._hold_depth += 1
-            if self._hold_depth == 1:
-                self._hold_start = now
+            self.hold_depth += 1
+            if self.hold_depth == 1:
+                self.held_since = now
+                if rule is None:
+                    self.streaming = part
 
     def resume_part(self) -> None:
         """The function's own code asks `stream()` for more, or ends it."""
-        if self._hold_depth:
-            self._hold_depth -= 1
-            if self._hold_depth == 0:
+        if self.hold_depth:
+            self.hold_depth -= 1
+            if self.hold_depth == 0:
                 self._release(perf_counter_ns())
 
     def let_go_part(self) -> None:
@@ -172,7 +201,8 @@ class Delivery:
         Which one is not known here, so a cancellation that follows counts as one while it held the chunk, unless
         the function went on by a stage or another stream.
         """
-        self.let_go = self._hold_depth > 0
+        self.let_go = self.hold_depth > 0
+        self.streaming = None
         self.resume_part()
 
     def _arrived(self, chunk: object, now: int, rule: Callable[[Any], int] | None) -> None:
@@ -190,18 +220,18 @@ class Delivery:
             self.first_ns = now
             self.first_chunk_tokens = count
         self.last_ns = now
-        self.consumer_at_last_ns = self._consumer_ns
+        self.consumer_at_last_ns = self.consumer_ns
         self.chunks += 1
         self.counted_tokens += count
 
     def _release(self, now: int) -> None:
-        start = self._hold_start
+        start = self.held_since
         if not start:
             return
-        self._hold_start = 0
-        self._hold_total += now - start
+        self.held_since = 0
         first = self.first_ns
         if first is None or start < first:
+            self._early_hold_ns += (now if first is None else first) - start
             # Only a hold that a stage reaches into changes the breakdown, so that role chunks keep nothing.
             if any(s.end_ns is None or s.end_ns > start for s in self.stages):
                 holds = self.holds
@@ -214,14 +244,15 @@ class Delivery:
             if first is None:
                 return
             start = first
-        self._consumer_ns += now - start
+        self.consumer_ns += now - start
 
     def held_until(self, now: int) -> int:
         """Nanoseconds up to `now` in which the consumer held a chunk and the producer stood still for it."""
-        if not self.stands_still:
-            return 0
-        start = self._hold_start
-        return self._hold_total + (now - start if start and now > start else 0)
+        held = self._early_hold_ns + self.consumer_ns
+        start = self.held_since
+        if start and now > start:
+            held += now - start
+        return held if held and self.stands_still else 0
 
     @property
     def stands_still(self) -> bool:
@@ -236,8 +267,3 @@ class Delivery:
         if not self._pushed or self.first_ns is None or self.last_ns is None:
             return True
         return self.consumer_at_last_ns * 4 > self.last_ns - self.first_ns
-
-    @property
-    def held_since(self) -> int:
-        """When the consumer was handed the chunk that it holds, 0 while it holds none."""
-        return self._hold_start

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Generator
-from typing import TYPE_CHECKING, Any
+from contextvars import copy_context
+from functools import partial
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.context import attach, get_current
-
-from otelext.capture.context import restore
+from otelext.capture.context import attach, get_current, restore
+from otelext.capture.delivery import Delivery
 from otelext.capture.inference import Inference
 from otelext.capture.iterators import adopt
 from otelext.capture.run import Run, Unmeasured, mark_driven
@@ -20,6 +22,11 @@ from otelext.capture.run import Run, Unmeasured, mark_driven
 if TYPE_CHECKING:
     import weakref
     from collections.abc import Awaitable, Callable
+
+    from opentelemetry.context import Context
+
+_NO_FACTS: Final = Delivery(len)
+"""Stands for those of a run that is no inference: never plain."""
 
 
 class Reference:
@@ -83,33 +90,54 @@ def drive(
         return (yield from inner)
     reference.run = run
     mark_driven(run)
+    facts: Delivery = run if isinstance(run, Inference) else _NO_FACTS
     context = run.context
+    send = inner.send
     sent: Any = None
     thrown: BaseException | None = None
+    came = False  # a chunk that holds output, so that whatever is held from then on is held after the first token
     while True:
-        holding = thrown is not None
         outer = get_current()
         attach(context)
         try:
-            chunk = inner.send(sent) if thrown is None else inner.throw(thrown)
+            chunk = send(sent) if thrown is None else inner.throw(thrown)
         except StopIteration as stop:
             _finish(run, thrown, reference)
             return stop.value
         except BaseException as exc:
-            run.fail(exc, holding=holding and exc is thrown, collected=holding and reference.dead)
+            run.fail(exc, holding=exc is thrown, collected=thrown is not None and reference.dead)
             raise
         finally:
             context = get_current()
             attach(outer)
             thrown = None
-        run.hand_over(chunk)
+        if facts.plain and type(chunk) is str:
+            now = perf_counter_ns()
+            if chunk:
+                if not came:
+                    came = True
+                    if facts.first_ns is None:
+                        facts.first_ns = now
+                facts.last_ns = now
+                facts.consumer_at_last_ns = facts.consumer_ns
+                facts.chunks += 1
+            facts.held_since = now
+        else:
+            run.hand_over(chunk)
         try:
             sent = yield chunk
         except BaseException as exc:  # noqa: BLE001  # whatever the consumer throws is the inner generator's to handle
-            thrown = exc
             if isinstance(exc, GeneratorExit):
+                if reference.dead:
+                    return _close_collected(run, context, exc, partial(inner.throw, exc))
+                thrown = exc
                 continue
-        run.resume()
+            thrown = exc
+        if came and facts.plain:
+            facts.consumer_ns += perf_counter_ns() - facts.held_since
+            facts.held_since = 0
+        else:
+            run.resume()
 
 
 async def drive_async(
@@ -121,11 +149,16 @@ async def drive_async(
         run = Unmeasured()
     reference.run = run
     mark_driven(run)
+    facts: Delivery = _NO_FACTS
     if isinstance(run, Inference):
+        facts = run
         run.remember_task()
     context = run.context
+    # An event loop's hooks finalise in a task of the loop; without them the garbage collector does it where it stands.
+    unhooked = sys.get_asyncgen_hooks().finalizer is None
     step = _first_step(inner)
     thrown: BaseException | None = None
+    came = False  # a chunk that holds output, so that whatever is held from then on is held after the first token
     while True:
         outer = get_current()
         attach(context)
@@ -140,24 +173,42 @@ async def drive_async(
                 restore(run, outer)
             else:
                 attach(outer)
-            held = thrown is not None
-            run.fail(exc, holding=held and exc is thrown, collected=held and reference.dead)
+            run.fail(exc, holding=exc is thrown, collected=thrown is not None and reference.dead)
             thrown = None
             raise
         context = get_current()
         attach(outer)
         thrown = None
-        run.hand_over(chunk)
+        if facts.plain and type(chunk) is str:
+            now = perf_counter_ns()
+            if chunk:
+                if not came:
+                    came = True
+                    if facts.first_ns is None:
+                        facts.first_ns = now
+                facts.last_ns = now
+                facts.consumer_at_last_ns = facts.consumer_ns
+                facts.chunks += 1
+            facts.held_since = now
+        else:
+            run.hand_over(chunk)
         try:
             sent = yield chunk
-        except BaseException as exc:  # noqa: BLE001  # whatever the consumer throws is the inner generator's to handle
+        except BaseException as exc:  # whatever the consumer throws is the inner generator's to handle
+            if unhooked and isinstance(exc, GeneratorExit) and reference.dead:
+                _close_collected(run, context, exc, inner.athrow(exc).__await__().__next__)
+                raise
             thrown = exc
             step = inner.athrow(exc)
             if isinstance(exc, GeneratorExit):
                 continue
         else:
             step = inner.asend(sent)
-        run.resume()
+        if came and facts.plain:
+            facts.consumer_ns += perf_counter_ns() - facts.held_since
+            facts.held_since = 0
+        else:
+            run.resume()
 
 
 def _first_step(inner: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
@@ -186,6 +237,32 @@ def _finish(run: Run, thrown: BaseException | None, reference: Reference) -> Non
         run.fail(thrown, holding=True, collected=reference.dead)
     else:
         run.succeed()
+
+
+def _close_collected(run: Run, context: Context, thrown: GeneratorExit, step: Callable[[], object]) -> None:
+    """Close what the garbage collector finalises, in a copy of the context that is current.
+
+    The collector may come while a context variable is being set, and to set one in between can crash the interpreter:
+    https://github.com/python/cpython/issues/148891.
+
+    Raises:
+        RuntimeError: If the inner generator yields again.
+    """
+
+    def close() -> None:
+        attach(context)
+        step()
+
+    try:
+        copy_context().run(close)
+    except (StopIteration, StopAsyncIteration):
+        run.fail(thrown, holding=True, collected=True)
+    except BaseException as exc:
+        run.fail(exc, holding=exc is thrown, collected=True)
+        raise
+    else:
+        run.fail(thrown, holding=True, collected=True)
+        raise RuntimeError("generator ignored GeneratorExit")
 
 
 async def drive_coroutine(call: Awaited, begin: Callable[[], Run | None]) -> Any:

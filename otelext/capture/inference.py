@@ -7,13 +7,13 @@ import weakref
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 
 from otelext import semconv
 from otelext.capture import timing
 from otelext.capture.arguments import cost_of, count_of, text_of
 from otelext.capture.binding import Binding, current_binding
-from otelext.capture.context import entered, open_inference
+from otelext.capture.context import entered, get_current, open_inference
 from otelext.capture.delivery import Delivery
 from otelext.capture.failure import report
 from otelext.capture.outcome import outcome_of, type_name
@@ -403,11 +403,11 @@ class Inference(Delivery):
         outcome = outcome_of(
             exc,
             disconnected=request is not None and request.disconnected,
-            holding=holding or self.let_go or self._hold_start != 0,
+            holding=holding or self.let_go or self.held_since != 0,
         )
-        if collected and self._hold_start:
+        if collected and self.held_since:
             # Not before what an engine that ran ahead of its consumer brought meanwhile.
-            now = max(self._hold_start, self.first_ns or 0, self.last_ns or 0)
+            now = max(self.held_since, self.first_ns or 0, self.last_ns or 0)
         else:
             now = perf_counter_ns()
         self._end(now, outcome, exc if outcome in (Outcome.TIMEOUT, Outcome.ERROR) else None)
@@ -427,14 +427,16 @@ class Inference(Delivery):
         except KeyError:
             return
         try:
-            if self._hold_start:
-                self._release(max(now, self._hold_start))
+            if self.held_since:
+                self._release(max(now, self.held_since))
             self.settled = self.outcome_given or outcome
             if self.settled not in _FAILED:
                 exc = None
             if exc is not None:
                 self.error_type = type_name(exc)
             self.end_ns = now
+            self.plain = self.called_back = False
+            self.streaming = None
             self._task = None
             if (outer := self.outer_stage) is not None:
                 outer.fail(exc) if exc is not None else outer.succeed()

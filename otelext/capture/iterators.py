@@ -6,9 +6,7 @@ import io
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context, attach, get_current
-
-from otelext.capture.context import restore
+from otelext.capture.context import attach, get_current, restore
 from otelext.capture.failure import report
 from otelext.capture.run import Counted, Run, mark_driven
 from otelext.capture.stream import PartAsyncIterator, PartIterator
@@ -16,6 +14,8 @@ from otelext.capture.stream import PartAsyncIterator, PartIterator
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+
+    from opentelemetry.context import Context
 
 
 def adopt(run: Run, result: Any) -> Any:  # whatever the user's function returned

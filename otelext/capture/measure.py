@@ -5,13 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from opentelemetry.context import attach, get_current
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import NoOpTracerProvider
 
 from otelext import semconv
 from otelext.capture.binding import Binding
-from otelext.capture.context import SCOPE_KEY, leave, open_inference
+from otelext.capture.context import SCOPE_KEY, attach, get_current, leave, open_inference
 from otelext.capture.decorate import decorate
 from otelext.capture.failure import report
 from otelext.capture.inference import Inference

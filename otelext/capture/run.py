@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from opentelemetry.context import Context, get_current
-
+from otelext.capture.context import get_current
 from otelext.capture.inference import Inference
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
 
 
 class Run(Protocol):
@@ -107,3 +109,4 @@ def mark_driven(run: Run) -> None:
     """Say that chunks leave the inference by way of a generator or a returned iterator."""
     if isinstance(run, Inference):
         run.driven = True
+        run.streaming = None

@@ -7,12 +7,11 @@ from contextlib import suppress
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import NonRecordingSpan, StatusCode
 
 from otelext import semconv
 from otelext.capture.binding import Binding, current_binding
-from otelext.capture.context import SCOPE_KEY, SPAN_KEY, enclosing, entered, leave, open_inference
+from otelext.capture.context import SCOPE_KEY, SPAN_KEY, attach, enclosing, entered, get_current, leave, open_inference
 from otelext.capture.failure import report
 from otelext.capture.outcome import places, type_name
 from otelext.capture.span import Span, start_span
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from opentelemetry import trace
+    from opentelemetry.context import Context
 
     from otelext.capture.inference import Inference
 
@@ -177,8 +177,12 @@ class RunningStage:
             self.held_ns = max(0, inference.held_until(now) - self._held_before)
         self.end_ns = now
         try:
-            if self.span is not None:
-                end_span(self.span, self.wall(now), exc)
+            if (span := self.span) is not None:
+                if exc is None and type(span) is Span:
+                    if span.end_time is None:
+                        span.end_time = self._wall_ns + now - self.start_ns
+                else:
+                    end_span(span, self.wall(now), exc)
         except Exception:  # noqa: BLE001  # a foreign span
             report("otelext could not end a stage's span", exc_info=True)
         try:
@@ -230,6 +234,8 @@ class stage:  # noqa: N801  # used as a decorator and in `with`, as `contextlib.
             name is logged and the stage counts as `other`.
         TypeError: At decoration, if `inference` is none.
     """
+
+    __slots__ = ("_error", "_inference", "_inference_error", "_name", "_running")
 
     def __init__(self, name: str, *, inference: Inference | None = None) -> None:
         self._error = name_error(name)
@@ -288,7 +294,7 @@ class stage:  # noqa: N801  # used as a decorator and in `with`, as `contextlib.
 
     def __del__(self) -> None:
         # Entered by hand and never left, or in a frame that was dropped: ends with the object that could have ended it.
-        for running in self.__dict__.get("_running", ()):
+        for running in getattr(self, "_running", ()):
             if running is not None:
                 running.fail(GeneratorExit())
 

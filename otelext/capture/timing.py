@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
 
 from otelext import semconv
 from otelext.capture.breakdown import split
@@ -77,40 +78,76 @@ def producer_ns(inference: Inference) -> int | None:
     return last - inference.first_ns - (consumer_wait_ns(inference) or 0)
 
 
-def span_attributes(inference: Inference) -> dict[str, Any]:
+class Figures:
+    """What spans and metrics both tell of an ended inference, worked out once.
+
+    Attributes:
+        breakdown_ns: As `breakdown_ns`.
+        consumer_wait_ns: As `consumer_wait_ns`.
+        output_tokens: As `output_tokens`.
+        tpot: As `tpot`, of a completed inference.
+        ttft: Seconds, None without a first token.
+    """
+
+    __slots__ = ("breakdown_ns", "consumer_wait_ns", "output_tokens", "tpot", "ttft")
+
+    def __init__(self, inference: Inference) -> None:
+        completed = inference.settled is semconv.Outcome.COMPLETED
+        self.breakdown_ns = breakdown_ns(inference)
+        self.consumer_wait_ns = consumer_wait_ns(inference)
+        self.output_tokens = output_tokens(inference)
+        self.tpot = tpot(inference) if completed else None
+        self.ttft = inference.ttft
+
+
+_FACTS: Final = {
+    semconv.PROVIDER: "provider",
+    semconv.REQUEST_MODEL: "model",
+    semconv.MODEL_VERSION: "model_version",
+    semconv.RESPONSE_MODEL: "response_model",
+    semconv.FINISH_REASONS: "finish_reasons",
+    semconv.INPUT_TOKENS: "input_tokens",
+    semconv.CACHED_INPUT_TOKENS: "cached_input_tokens",
+    semconv.INPUT_IMAGES: "images",
+    semconv.INPUT_PAGES: "pages",
+    semconv.INPUT_PIXELS: "pixels",
+    semconv.INPUT_IMAGE_TOKENS: "image_tokens",
+    semconv.INPUT_TEXT_TOKENS: "text_tokens",
+    semconv.INPUT_WIDTH: "width",
+    semconv.INPUT_HEIGHT: "height",
+    semconv.DOCUMENT_TYPE: "document_type",
+    semconv.FIELD_COUNT: "fields",
+    semconv.COST: "cost",
+    semconv.ERROR_TYPE: "error_type",
+}
+"""The attributes of a span that are facts of its inference as they stand."""
+
+_read_facts: Final = attrgetter(*_FACTS.values())
+
+
+def span_attributes(inference: Inference, figures: Figures | None = None) -> dict[str, Any]:
     """The attributes of an ended inference's span."""
-    found: dict[str, Any] = {semconv.OPERATION: inference.operation, semconv.OUTCOME: str(inference.settled)}
-    completed = inference.settled is semconv.Outcome.COMPLETED
-    parts = breakdown_ns(inference)
-    consumer = consumer_wait_ns(inference)
-    optional = (
-        (semconv.PROVIDER, inference.provider),
-        (semconv.REQUEST_MODEL, inference.model),
-        (semconv.MODEL_VERSION, inference.model_version),
-        (semconv.RESPONSE_MODEL, inference.response_model),
-        (semconv.FINISH_REASONS, inference.finish_reasons),
-        (semconv.INPUT_TOKENS, inference.input_tokens),
-        (semconv.OUTPUT_TOKENS, output_tokens(inference)),
-        (semconv.CACHED_INPUT_TOKENS, inference.cached_input_tokens),
-        (semconv.TOKEN_COUNT_SOURCE, token_count_source(inference)),
-        (semconv.OUTPUT_CHUNKS, inference.chunks or None),
-        (semconv.TIME_TO_FIRST_TOKEN, inference.ttft),
-        (semconv.TIME_PER_OUTPUT_TOKEN, tpot(inference) if completed else None),
-        (semconv.CONSUMER_WAIT, None if consumer is None else consumer / 1e9),
-        (semconv.ADMISSION, None if inference.admission_ns is None else inference.admission_ns / 1e9),
-        (semconv.UNATTRIBUTED, None if parts is None else parts[semconv.UNATTRIBUTED_STAGE] / 1e9),
-        (semconv.INPUT_IMAGES, inference.images),
-        (semconv.INPUT_PAGES, inference.pages),
-        (semconv.INPUT_PIXELS, inference.pixels),
-        (semconv.INPUT_IMAGE_TOKENS, inference.image_tokens),
-        (semconv.INPUT_TEXT_TOKENS, inference.text_tokens),
-        (semconv.INPUT_WIDTH, inference.width),
-        (semconv.INPUT_HEIGHT, inference.height),
-        (semconv.DOCUMENT_TYPE, inference.document_type),
-        (semconv.FIELD_COUNT, inference.fields),
-        (semconv.COST, inference.cost),
-        (semconv.REQUEST_ID, None if inference.request is None else inference.request.request_id),
-        (semconv.ERROR_TYPE, inference.error_type),
-    )
-    found.update({key: value for key, value in optional if value is not None})
+    if figures is None:
+        figures = Figures(inference)
+    facts = zip(_FACTS, _read_facts(inference), strict=True)
+    found: dict[str, Any] = {key: value for key, value in facts if value is not None}
+    found[semconv.OPERATION] = inference.operation
+    found[semconv.OUTCOME] = str(inference.settled)
+    if figures.output_tokens is not None:
+        found[semconv.OUTPUT_TOKENS] = figures.output_tokens
+        found[semconv.TOKEN_COUNT_SOURCE] = token_count_source(inference)
+    if inference.chunks:
+        found[semconv.OUTPUT_CHUNKS] = inference.chunks
+    if figures.ttft is not None:
+        found[semconv.TIME_TO_FIRST_TOKEN] = figures.ttft
+    if figures.tpot is not None:
+        found[semconv.TIME_PER_OUTPUT_TOKEN] = figures.tpot
+    if figures.consumer_wait_ns is not None:
+        found[semconv.CONSUMER_WAIT] = figures.consumer_wait_ns / 1e9
+    if inference.admission_ns is not None:
+        found[semconv.ADMISSION] = inference.admission_ns / 1e9
+    if figures.breakdown_ns is not None:
+        found[semconv.UNATTRIBUTED] = figures.breakdown_ns[semconv.UNATTRIBUTED_STAGE] / 1e9
+    if inference.request is not None and inference.request.request_id is not None:
+        found[semconv.REQUEST_ID] = inference.request.request_id
     return found

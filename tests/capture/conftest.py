@@ -52,7 +52,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     import importlib
 
     found = Clock()
-    for name in ("inference", "delivery", "stage", "decorate"):
+    for name in ("inference", "delivery", "drive", "stream", "stage", "decorate"):
         monkeypatch.setattr(importlib.import_module(f"otelext.capture.{name}"), "perf_counter_ns", found)
     return found
 
