@@ -50,11 +50,12 @@ class Fact:
     def emit(self, to: Any) -> None:  # the worker's instruments, which this room does not know
         """Record the value."""
         if self.metric.kind is semconv.Kind.COUNTER:
-            to.add(self.metric, self.value, self.attributes)
+            to.attribute_set(self.attributes).counter(self.metric).add(self.value)
             return
         span: Any = self.context.get(SPAN_KEY)
         sampled = span is not None and bool(span.get_span_context().trace_flags.sampled)
-        to.record(self.metric, self.value, self.attributes, self.time_unix_nano, self.context, sampled=sampled)
+        series = to.attribute_set(self.attributes).histogram(self.metric)
+        series.record(self.value, self.time_unix_nano, self.context, sampled=sampled)
 
 
 def _never_raises(produce: Callable[_P, None]) -> Callable[_P, None]:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from otelext.capture.inference import Inference
 from otelext.capture.span import Span
 from otelext.capture.stage import RunningStage
+from otelext.capture.timing import Figures
 from otelext.emit import metrics
 from otelext.emit.instruments import Instruments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from otelext.capture.binding import Binding
     from otelext.emit.worker import Worker
+
+
+@functools.cache
+def _spans() -> ModuleType:
+    from otelext.emit import spans  # noqa: PLC0415  # light spans are the SDK's; elsewhere it stays unloaded
+
+    return spans
 
 
 class Attached:
@@ -26,11 +36,11 @@ class Attached:
         self.binding = binding
 
     def emit(self, to: Instruments) -> None:
-        """Nothing: the counters' delivery comes with the rest."""
+        """Nothing: what is awaited comes with the rest."""
 
 
 class Handler:
-    """Emits records and remembers which meter providers still wait for their counters."""
+    """Emits records and remembers which meter providers still wait for their values."""
 
     def __init__(self) -> None:
         self.worker: Worker | None = None
@@ -52,7 +62,7 @@ class Handler:
         self._touched = {}
 
     def after_batch(self) -> None:
-        """Deliver the counters."""
+        """Deliver the values."""
         touched, self._touched = self._touched, {}
         for instruments in touched.values():
             self._guard(instruments.flush)
@@ -69,14 +79,16 @@ class Handler:
             return
         inference.collected = True
         instruments = self._instruments(inference)
-        for running in inference.stages:
-            self._stage(running, instruments)
+        figures = Figures(inference)
+        ended = [running for running in inference.stages if running.end_ns is not None and not running.collected]
+        for running in ended:
+            running.collected = True
+            if type(running.span) is Span:
+                self._guard(_spans().end_stage, running)
         if type(inference.span) is Span:
-            from otelext.emit import spans  # noqa: PLC0415  # light spans are the SDK's; elsewhere it stays unloaded
-
-            self._guard(spans.end_inference, inference)
+            self._guard(_spans().end_inference, inference, figures)
         if instruments is not None:
-            self._guard(metrics.record_inference, inference, instruments)
+            self._guard(metrics.record_inference, inference, figures, ended, instruments)
         if self.worker is not None:
             self.worker.notify(inference)
 
@@ -85,9 +97,7 @@ class Handler:
             return
         running.collected = True
         if type(running.span) is Span:
-            from otelext.emit import spans  # noqa: PLC0415
-
-            self._guard(spans.end_stage, running)
+            self._guard(_spans().end_stage, running)
         if instruments is not None:
             self._guard(metrics.record_stage, running, instruments)
 

@@ -1,21 +1,20 @@
-"""The catalogue's instruments on one meter provider: histograms by series, counters added up over a batch."""
+"""The catalogue's instruments on one meter provider, and their series by attribute set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context
 from opentelemetry.metrics import Observation
 
 from otelext import semconv
 from otelext._version import __version__
 from otelext.capture.failure import report
-from otelext.emit.series import HistogramSeries
+from otelext.emit.series import CounterSeries, HistogramSeries
 from otelext.semconv import Kind, Metric
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import CallbackOptions, Counter, Meter, MeterProvider
+    from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, MeterProvider
 
     from otelext.emit.limits import ValueLimits
 
@@ -25,20 +24,49 @@ Key = tuple[tuple[str, str], ...]
 Read = Callable[[], Iterable[tuple[float, dict[str, str]]]]
 """Tells the values of an observable instrument, each with its attributes."""
 
-_NO_SPAN = Context()
+
+class AttributeSet:
+    """The series of one set of attributes, each opened when it is first used."""
+
+    __slots__ = ("_opened", "_to", "attributes")
+
+    def __init__(self, attributes: dict[str, str], to: Instruments) -> None:
+        self.attributes = attributes
+        self._to = to
+        self._opened: dict[str, Any] = {}
+
+    def histogram(self, metric: Metric) -> HistogramSeries:
+        """The series of a histogram of the catalogue."""
+        found: HistogramSeries | None = self._opened.get(metric.name)
+        if found is None:
+            found = self._opened[metric.name] = self._to.open_histogram(metric, self.attributes)
+        return found
+
+    def counter(self, metric: Metric) -> CounterSeries:
+        """The series of a counter of the catalogue."""
+        found: CounterSeries | None = self._opened.get(metric.name)
+        if found is None:
+            found = self._opened[metric.name] = self._to.open_counter(metric, self.attributes)
+        return found
 
 
 class Instruments:
-    """Records catalogue metrics on one meter provider, within the limits on attribute values."""
+    """Records catalogue metrics on one meter provider, within the limits on attribute values.
+
+    Attributes:
+        limits: What bounds the values of attributes.
+        kept: What others made of attribute sets, by what they made it of; emptied with the sets.
+    """
 
     def __init__(self, provider: MeterProvider, limits: ValueLimits) -> None:
         # Not the provider itself: who keeps instruments by provider would keep it alive.
         self.limits = limits
+        self.kept: dict[Any, Any] = {}
         self._meter: Meter = provider.get_meter(semconv.SCOPE_NAME, __version__, semconv.SCHEMA_URL)
-        self._series: dict[tuple[str, Key], HistogramSeries] = {}
-        self._histograms: dict[str, Any] = {}
+        self._sets: dict[Key, AttributeSet] = {}
+        self._histograms: dict[str, Histogram] = {}
         self._counters: dict[str, Counter] = {}
-        self._sums: dict[tuple[str, Key], float] = {}
+        self._touched: list[HistogramSeries | CounterSeries] = []
         self._awaited: list[tuple[Metric, Read]] = []
 
     def observe(self, metric: Metric, read: Read) -> None:
@@ -61,32 +89,20 @@ class Instruments:
         """`attributes` within the limits."""
         return {key: self.limits.admit(key, value) for key, value in attributes.items()}
 
-    def record(
-        self,
-        metric: Metric,
-        value: float,
-        key: Key,
-        time_unix_nano: int,
-        context: Context = _NO_SPAN,
-        *,
-        sampled: bool = False,
-    ) -> None:
-        """Record a histogram's value.
+    def attribute_set(self, key: Key) -> AttributeSet:
+        """The series of `key`, or of what is left of it within the limits."""
+        found = self._sets.get(key)
+        if found is None:
+            bounded = self.bounded(dict(key))
+            # Never remembered by a value beyond the limit, or memory would grow with it.
+            bounded_key = tuple(bounded.items())
+            found = self._sets.get(bounded_key)
+            if found is None:
+                found = self._sets[bounded_key] = AttributeSet(bounded, self)
+        return found
 
-        Args:
-            metric: A histogram of the catalogue.
-            value: In the metric's unit.
-            key: The attributes, before the limits.
-            time_unix_nano: When it was measured.
-            context: Holds the span that an exemplar points to.
-            sampled: Whether that span is sampled.
-        """
-        series = self._series.get((metric.name, key))
-        if series is None:
-            series = self._open_series(metric, key)
-        series.record(value, time_unix_nano, context, sampled=sampled)
-
-    def _open_series(self, metric: Metric, key: Key) -> HistogramSeries:
+    def open_histogram(self, metric: Metric, attributes: dict[str, str]) -> HistogramSeries:
+        """A histogram's series; `attributes` are within the limits."""
         histogram = self._histograms.get(metric.name)
         if histogram is None:
             histogram = self._histograms[metric.name] = self._meter.create_histogram(
@@ -95,40 +111,33 @@ class Instruments:
                 description=metric.description,
                 explicit_bucket_boundaries_advisory=list(metric.buckets),
             )
-        bounded = self.bounded(dict(key))
-        bounded_key = tuple(bounded.items())
-        series = self._series.get((metric.name, bounded_key))
-        if series is None:
-            series = self._series[(metric.name, bounded_key)] = HistogramSeries(histogram, bounded)
-        if bounded_key != key:
-            return series  # not remembered by the value beyond the limit, or memory would grow with it
-        return series
+        return HistogramSeries(histogram, attributes, self._touched)
+
+    def open_counter(self, metric: Metric, attributes: dict[str, str]) -> CounterSeries:
+        """A counter's series; `attributes` are within the limits."""
+        counter = self._counters.get(metric.name)
+        if counter is None:
+            counter = self._counters[metric.name] = self._meter.create_counter(
+                metric.name, unit=metric.unit, description=metric.description
+            )
+        return CounterSeries(counter, attributes, self._touched)
 
     def forget_series(self) -> None:
         """Ask the SDK anew for its aggregations and its exemplar filter, from the next values on."""
-        self._series.clear()
-
-    def add(self, metric: Metric, value: float, key: Key) -> None:
-        """Add to a counter; the SDK sees the sum when `flush` is called."""
-        place = (metric.name, key)
-        self._sums[place] = self._sums.get(place, 0) + value
+        self.kept.clear()
+        self._sets.clear()
 
     def flush(self) -> None:
-        """Give the SDK what was added up, and the observable instruments that it does not have yet."""
+        """Give the SDK what waits in the series, and the observable instruments that it does not have yet."""
         while self._awaited:
             self._observe(*self._awaited.pop())
-        sums, self._sums = self._sums, {}
-        for (name, key), value in sums.items():
-            counter = self._counters.get(name)
-            if counter is None:
-                metric = semconv.METRICS[name]
-                counter = self._counters[name] = self._meter.create_counter(
-                    name, unit=metric.unit, description=metric.description
-                )
+        touched = tuple(self._touched)
+        self._touched.clear()
+        for series in touched:
             try:
-                counter.add(value, self.bounded(dict(key)), _NO_SPAN)
-            except Exception:  # noqa: BLE001  # a foreign provider's; the other sums are still delivered
-                report("otelext could not add to a counter", exc_info=True)
+                series.flush()
+            except Exception:  # noqa: BLE001  # a foreign provider's; the others are still delivered
+                report("otelext could not record a metric", exc_info=True)
 
     def after_fork(self) -> None:
         """Begin at zero in a forked child.
@@ -139,7 +148,7 @@ class Instruments:
         import threading  # noqa: PLC0415  # only ever needed here
 
         self.forget_series()
-        self._sums = {}
+        self._touched.clear()
         consumer: Any = getattr(self._meter, "_measurement_consumer", None)
         storages = getattr(consumer, "_reader_storages", None)
         if consumer is None or not isinstance(storages, dict):

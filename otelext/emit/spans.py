@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from otelext.capture.inference import Inference
     from otelext.capture.stage import RunningStage
+    from otelext.capture.timing import Figures
 
 
-def end_inference(inference: Inference) -> None:
+def end_inference(inference: Inference, figures: Figures) -> None:
     """Hand an ended inference's light span to the processors; a span of the SDK's lane has ended already."""
     span = inference.span
     if type(span) is not Span:
@@ -31,7 +32,7 @@ def end_inference(inference: Inference) -> None:
     event = None
     if inference.first_ns is not None:
         event = (semconv.FIRST_TOKEN_EVENT, inference.wall(inference.first_ns))
-    _end(inference.binding.tracer, span, timing.span_attributes(inference), event)
+    _end(inference.binding.tracer, span, timing.span_attributes(inference, figures), event)
 
 
 def end_stage(running: RunningStage) -> None:

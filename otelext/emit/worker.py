@@ -18,7 +18,7 @@ CAPACITY: Final = 8192
 
 _POLL_S: Final = 0.05
 _SLICE: Final = 8  # records between two offers of the GIL, so that an event loop never waits a whole switch interval
-_BATCH: Final = 512  # records between two deliveries of the counters, however full the queue is
+_BATCH: Final = 64  # records between two deliveries to the meter providers, however full the queue is
 
 
 class _Flush:
@@ -49,7 +49,7 @@ class Worker:
 
         Args:
             handle: Emits one record.
-            after_batch: Delivers what `handle` added up.
+            after_batch: Delivers what `handle` left waiting.
             capacity: Records that may wait.
         """
         self.capacity = capacity

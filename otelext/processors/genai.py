@@ -142,11 +142,11 @@ class ForeignInference:
         if taken & _INFERENCE:
             failed = _given(semconv.ERROR_TYPE, found.error_type)
             at.record(semconv.REQUEST_DURATION, found.duration, (*named, ended, *failed))
-            to.add(semconv.INFERENCES, 1, (*model, ended))
+            to.attribute_set((*model, ended)).counter(semconv.INFERENCES).add(1)
         if taken & _TTFT and found.ttft is not None:
             at.record(semconv.TTFT, found.ttft, named)
             for stage, seconds in _breakdown(found.ttft, found).items():
-                to.add(semconv.TTFT_STAGE_TIME, seconds, ((semconv.STAGE, stage), *model))
+                to.attribute_set(((semconv.STAGE, stage), *model)).counter(semconv.TTFT_STAGE_TIME).add(seconds)
         if taken & _TPOT and found.tpot is not None:
             at.record(semconv.TPOT, found.tpot, named)
         if taken & _STAGES:
@@ -157,9 +157,10 @@ class ForeignInference:
             (_OUTPUT, semconv.TOKEN_TYPE_OUTPUT, found.output_tokens),
         ):
             if taken & figure and tokens:
-                to.add(semconv.TOKENS, tokens, (*model, (semconv.TOKEN_TYPE, kind), ended))
+                key: Key = (*model, (semconv.TOKEN_TYPE, kind), ended)
+                to.attribute_set(key).counter(semconv.TOKENS).add(tokens)
         if taken & _IMAGE and found.image_tokens:
-            to.add(semconv.IMAGE_TOKENS, found.image_tokens, model)
+            to.attribute_set(model).counter(semconv.IMAGE_TOKENS).add(found.image_tokens)
 
 
 class _Ended(NonRecordingSpan):
@@ -182,7 +183,8 @@ class _Measurement:
         self._sampled = span.get_span_context().trace_flags.sampled
 
     def record(self, metric: semconv.Metric, value: float, key: Key) -> None:
-        self._to.record(metric, value, key, self._time_unix_nano, self._context, sampled=self._sampled)
+        series = self._to.attribute_set(key).histogram(metric)
+        series.record(value, self._time_unix_nano, self._context, sampled=self._sampled)
 
 
 def _told(found: Figures) -> int:

@@ -56,7 +56,7 @@ def test_counters_are_delivered_after_each_batch_and_not_after_each_record() -> 
     worker._thread = None
     assert worker.force_flush(DEADLINE_S)
     assert deliveries[-1] == 2000
-    assert len(deliveries) < 20
+    assert len(deliveries) < 100
 
 
 def test_a_full_queue_drops_the_newest_and_counts_them(
