@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from decimal import Decimal
+import sys
 from math import isfinite
 from numbers import Real
 
@@ -39,7 +39,9 @@ def text_of(name: str, value: object, before: str | None) -> str | None:
 def cost_of(usd: object) -> float | None:
     """US dollars as a float, None where `usd` is none; any library's real numbers, and decimals."""
     try:
-        if isinstance(usd, (Real, Decimal)) and not isinstance(usd, bool):
+        # Who gives a Decimal has loaded its module.
+        decimal = getattr(sys.modules.get("decimal"), "Decimal", Real)
+        if isinstance(usd, (Real, decimal)) and not isinstance(usd, bool):
             amount = float(usd)
             if isfinite(amount) and amount >= 0:
                 return amount

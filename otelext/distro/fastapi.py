@@ -7,14 +7,17 @@ admission holds the upload and the user's own middlewares, and answers to unhand
 from __future__ import annotations
 
 import functools
+import importlib.util
+import sys
 import types
-from typing import Any, Final
+from importlib.abc import MetaPathFinder
+from typing import TYPE_CHECKING, Any, Final
 
-from wrapt import register_post_import_hook
-
-from otelext.asgi import OtelextMiddleware
 from otelext.capture.failure import report
 from otelext.distro.leaving import LEAVING
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
 
 _INSTRUMENTATION: Final = "opentelemetry.instrumentation.fastapi"
 _NO_SPAN_A_CHUNK: Final = ("receive", "send")
@@ -23,7 +26,24 @@ _DEPTH: Final = 20
 
 def prepare() -> None:
     """Apply the settings as soon as the instrumentation is imported, whoever instruments the application."""
-    register_post_import_hook(_apply, _INSTRUMENTATION)
+    if _INSTRUMENTATION in sys.modules:
+        _apply(sys.modules[_INSTRUMENTATION])
+    elif not any(type(finder) is _Awaited for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Awaited())
+
+
+class _Awaited(MetaPathFinder):
+    """Loads wrapt, which loads all of asyncio, only when the instrumentation is imported."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:  # noqa: ARG002  # the standard's signature
+        """Hand over to wrapt's finder."""
+        if fullname != _INSTRUMENTATION:
+            return None
+        from wrapt import register_post_import_hook  # noqa: PLC0415
+
+        sys.meta_path.remove(self)
+        register_post_import_hook(_apply, fullname)
+        return importlib.util.find_spec(fullname)
 
 
 def _apply(module: Any) -> None:
@@ -61,6 +81,8 @@ def _add_middleware(app: Any) -> None:
 
 def _with_middleware(stack: Any) -> Any:
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware  # noqa: PLC0415  # comes with FastAPI's
+
+    from otelext.asgi import OtelextMiddleware  # noqa: PLC0415  # needs asyncio, as every such application
 
     node = stack
     for _ in range(_DEPTH):

@@ -71,7 +71,6 @@ class Leaving:
             self._wait_in_thread()
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(after_in_child=self._after_fork)
-            _at_end_of_forked_workers(self.leave)
 
     def leave(self) -> None:
         """End the telemetry and return when it is done or the time-out is over."""
@@ -113,6 +112,7 @@ class Leaving:
     def _after_fork(self) -> None:
         self._reset()
         self._wait_in_thread()
+        _at_end_of_forked_worker(self.leave)
 
     def _end(self, go: threading.Lock, done: threading.Lock) -> None:
         go.acquire()
@@ -153,13 +153,14 @@ def _providers() -> list[Any]:
 LEAVING: Final = Leaving()
 
 
-def _at_end_of_forked_workers(leave: Any) -> None:
-    """Workers that multiprocessing forked end by `os._exit`, past `atexit`; they run its own finalisers alone."""
-    if sys.platform == "win32":
+def _at_end_of_forked_worker(leave: Any) -> None:
+    """A worker that multiprocessing forked ends by `os._exit`, past `atexit`; it runs its own finalisers alone."""
+    util: Any = sys.modules.get("multiprocessing.util")
+    if util is None:
         return
-    from multiprocessing import util  # noqa: PLC0415  # where processes fork
 
     def register(_: object) -> None:
         util.Finalize(None, leave, exitpriority=100)
 
+    # Finalisers of the parent are cleared in the child before this runs, after those of `os.fork`.
     util.register_after_fork(LEAVING, register)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs, metrics
@@ -9,7 +11,7 @@ from opentelemetry import _logs, metrics
 from otelext import _attach, semconv
 from otelext.capture.binding import current_binding
 from otelext.capture.failure import report
-from otelext.distro import exemplars, fastapi, processes, propagation, quiet, request_log, sigterm, views
+from otelext.distro import exemplars, fastapi, processes, quiet, request_log, sigterm, views
 from otelext.distro.config import Config, read
 from otelext.distro.configurator import LOGS, METRICS, OtelextConfigurator, missing
 from otelext.distro.leaving import LEAVING
@@ -91,7 +93,7 @@ def _instrument() -> None:
 def _complete(config: Config) -> None:
     for step in (
         quiet.quieten,
-        propagation.keep_contexts,
+        _keep_contexts,
         lambda: _adopt(config),
         lambda: exemplars.prepare(config.exemplar_ratio),
         lambda: LEAVING.prepare(config.shutdown_timeout),
@@ -100,6 +102,14 @@ def _complete(config: Config) -> None:
         processes.warn_of_shared_instance_id,
     ):
         _guarded(step)
+
+
+def _keep_contexts() -> None:
+    # What nobody has loaded or named is the API's own propagator, and loading it costs a start for nothing.
+    if "opentelemetry.propagate" in sys.modules or "OTEL_PROPAGATORS" in os.environ:
+        from otelext.distro import propagation  # noqa: PLC0415
+
+        propagation.keep_contexts()
 
 
 def _prepare_sigterm(config: Config) -> None:

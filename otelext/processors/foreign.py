@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry.trace import StatusCode
 
@@ -21,16 +21,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 _T = TypeVar("_T")
-
-_TELLING: Final = frozenset(
-    {
-        semconv.OPERATION,
-        semconv.LATENCY_TIME_TO_FIRST_TOKEN,
-        semconv.LATENCY_E2E,
-        semconv.OUTPUT_TOKENS,
-        semconv.USAGE_COMPLETION_TOKENS,
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -64,18 +54,6 @@ class Figures:
     input_tokens: int | None
     output_tokens: int | None
     image_tokens: int | None
-
-
-def is_inference(attributes: Mapping[str, Any]) -> bool:
-    """Whether a span with these attributes is a request to a generative model.
-
-    Tools, agents, embeddings and retrievals are none. A span that names no operation is one if it tells what only a
-    generation has: the engine's latencies, or output tokens.
-    """
-    if _TELLING.isdisjoint(attributes):
-        return False
-    operation = attributes.get(semconv.OPERATION)
-    return operation is None or operation in semconv.INFERENCE_OPERATIONS
 
 
 def figures_of(span: ReadableSpan) -> Figures:

@@ -15,19 +15,31 @@ from otelext.capture.failure import report
 from otelext.capture.inference import Inference
 from otelext.emit.exemplars import EXEMPLAR_TRACES
 from otelext.emit.process import WORKER
-from otelext.processors.foreign import Figures, figures_of, is_inference
 from otelext.processors.lineage import LINEAGE, Node
 from otelext.semconv import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opentelemetry.sdk.trace import ReadableSpan, Span
     from opentelemetry.trace import SpanContext
     from opentelemetry.util.types import Attributes
 
     from otelext.emit.instruments import Instruments, Key
     from otelext.emit.worker import Worker
+    from otelext.processors.foreign import Figures
 
 _SHUTDOWN_TIMEOUT_S: Final = 5.0
+
+_TELLING: Final = frozenset(
+    {
+        semconv.OPERATION,
+        semconv.LATENCY_TIME_TO_FIRST_TOKEN,
+        semconv.LATENCY_E2E,
+        semconv.OUTPUT_TOKENS,
+        semconv.USAGE_COMPLETION_TOKENS,
+    }
+)
 
 # What a span can be counted for, each once in a nest of spans.
 _INFERENCE: Final = 1
@@ -83,7 +95,7 @@ class GenAISpanProcessor(SpanProcessor):
             report("otelext could not look at a span's end", exc_info=True)
 
     def _take(self, span: ReadableSpan) -> None:
-        if not is_inference(span.attributes or {}):
+        if not _is_inference(span.attributes or {}):
             return
         node, own = LINEAGE.find(span), span.get_span_context()
         if node is None or own is None or node.claimed:
@@ -118,6 +130,18 @@ def _cover(record: Any) -> None:  # whatever the worker finished
         LINEAGE.cover(record)
 
 
+def _is_inference(attributes: Mapping[str, Any]) -> bool:
+    """Whether a span with these attributes is a request to a generative model.
+
+    Tools, agents, embeddings and retrievals are none. A span that names no operation is one if it tells what only a
+    generation has: the engine's latencies, or output tokens.
+    """
+    if _TELLING.isdisjoint(attributes):
+        return False
+    operation = attributes.get(semconv.OPERATION)
+    return operation is None or operation in semconv.INFERENCE_OPERATIONS
+
+
 class ForeignInference:
     """An ended GenAI span of another library, on its way to the worker."""
 
@@ -130,6 +154,8 @@ class ForeignInference:
 
     def emit(self, to: Instruments) -> None:
         """Record those of the span's figures that nothing inside or around it was counted for."""
+        from otelext.processors.foreign import figures_of  # noqa: PLC0415  # not before such a span comes
+
         found = figures_of(self.span)
         taken = self.node.take(_told(found))
         context = self.span.get_span_context()
