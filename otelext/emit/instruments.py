@@ -25,6 +25,11 @@ Read = Callable[[], Iterable[tuple[float, dict[str, str]]]]
 """Tells the values of an observable instrument, each with its attributes."""
 
 
+def given(name: str, value: str | None) -> Key:
+    """An attribute as a key, or none where there is no value."""
+    return () if value is None else ((name, value),)
+
+
 class AttributeSet:
     """The series of one set of attributes, each opened when it is first used."""
 

@@ -8,6 +8,7 @@ from opentelemetry.context import Context
 
 from otelext import semconv
 from otelext.capture.span import Span
+from otelext.emit.instruments import given
 from otelext.semconv import Outcome
 
 if TYPE_CHECKING:
@@ -18,54 +19,68 @@ if TYPE_CHECKING:
     from otelext.capture.timing import Figures
     from otelext.emit.instruments import AttributeSet, Instruments, Key
 
+    Kind = tuple[str | None, ...]
+    """The values of `_KIND`'s attributes."""
+
 _NO_SPAN = Context()
+_KIND = (
+    semconv.OPERATION,
+    semconv.PROVIDER,
+    semconv.REQUEST_MODEL,
+    semconv.MODEL_VERSION,
+    semconv.OUTCOME,
+    semconv.ERROR_TYPE,
+)
 
 
 class _InferenceSeries:
-    """The attribute sets of inferences that differ in no attribute of a metric."""
+    """The attribute sets of inferences that differ in no attribute of a metric; the values are within the limits."""
 
     __slots__ = ("_model", "_stages", "_to", "by_model", "common", "ended", "input", "output", "whole")
 
-    def __init__(self, inference: Inference, to: Instruments) -> None:
-        model = _model_key(inference)
-        common: Key = ((semconv.OPERATION, inference.operation), *model)
-        if inference.provider is not None:
-            common = (common[0], (semconv.PROVIDER, inference.provider), *model)
-        ended = (semconv.OUTCOME, (inference.settled or Outcome.ABANDONED).value)
-        whole: Key = (*common, ended)
-        if inference.error_type is not None:
-            whole = (*whole, (semconv.ERROR_TYPE, inference.error_type))
+    def __init__(self, kind: Kind, to: Instruments) -> None:
+        operation, provider, model, model_version, outcome, error_type = kind
         self._to = to
-        self._model = model
+        self._model = _model_key(model, model_version)
         self._stages: dict[str, AttributeSet] = {}
-        self.by_model = to.attribute_set(model)
+        common = (*given(semconv.OPERATION, operation), *given(semconv.PROVIDER, provider), *self._model)
+        ended = given(semconv.OUTCOME, outcome)
+        self.by_model = to.attribute_set(self._model)
         self.common = to.attribute_set(common)
-        self.ended = to.attribute_set((*model, ended))
-        self.input = to.attribute_set((*model, (semconv.TOKEN_TYPE, semconv.TOKEN_TYPE_INPUT), ended))
-        self.output = to.attribute_set((*model, (semconv.TOKEN_TYPE, semconv.TOKEN_TYPE_OUTPUT), ended))
-        self.whole = to.attribute_set(whole)
-        if self.whole.attributes == dict(whole):  # else some value is beyond the limit, and memory would grow with it
-            to.kept[_kind(inference)] = self
+        self.ended = to.attribute_set((*self._model, *ended))
+        self.input = to.attribute_set((*self._model, (semconv.TOKEN_TYPE, semconv.TOKEN_TYPE_INPUT), *ended))
+        self.output = to.attribute_set((*self._model, (semconv.TOKEN_TYPE, semconv.TOKEN_TYPE_OUTPUT), *ended))
+        self.whole = to.attribute_set((*common, *ended, *given(semconv.ERROR_TYPE, error_type)))
 
     def stage(self, name: str) -> AttributeSet:
         """The attribute set of a stage."""
         found = self._stages.get(name)
         if found is None:
-            found = self._to.attribute_set(((semconv.STAGE, name), *self._model))
-            if found.attributes[semconv.STAGE] == name:
-                self._stages[name] = found
+            name = self._to.limits.admit(semconv.STAGE, name)
+            found = self._stages.get(name)
+            if found is None:
+                found = self._stages[name] = self._to.attribute_set(((semconv.STAGE, name), *self._model))
         return found
 
 
-def _kind(inference: Inference) -> tuple[object, ...]:
-    return (
+def _series_of(inference: Inference, to: Instruments) -> _InferenceSeries:
+    kind: Kind = (
         inference.operation,
         inference.provider,
         inference.model,
         inference.model_version,
-        inference.settled,
+        (inference.settled or Outcome.ABANDONED).value,
         inference.error_type,
     )
+    found: _InferenceSeries | None = to.kept.get(kind)
+    if found is None:
+        admit = to.limits.admit
+        kind = tuple(value and admit(name, value) for name, value in zip(_KIND, kind, strict=True))
+        found = to.kept.get(kind)
+        if found is None:
+            # Never by a value beyond the limits, or memory would grow with it.
+            found = to.kept[kind] = _InferenceSeries(kind, to)
+    return found
 
 
 def record_inference(inference: Inference, figures: Figures, stages: list[RunningStage], to: Instruments) -> None:
@@ -77,7 +92,7 @@ def record_inference(inference: Inference, figures: Figures, stages: list[Runnin
         stages: Those of its stages whose durations are to be recorded with it.
         to: Where to.
     """
-    series: _InferenceSeries = to.kept.get(_kind(inference)) or _InferenceSeries(inference, to)
+    series = _series_of(inference, to)
     context, sampled = _exemplar(inference.span, inference.context)
     end_ns = inference.end_ns or inference.start_ns
     for running in stages:
@@ -123,7 +138,7 @@ def record_stage(running: RunningStage, to: Instruments) -> None:
         model: Key = ()
         context, sampled = _NO_SPAN, False
     else:
-        model = _model_key(inference)
+        model = _model_key(inference.model, inference.model_version)
         context, sampled = _exemplar(inference.span, inference.context)
     attributes = to.attribute_set(((semconv.STAGE, running.name), *model))
     _record_stage(running, attributes, context, sampled=sampled)
@@ -140,12 +155,11 @@ def _record_stage(running: RunningStage, attributes: AttributeSet, context: Cont
     )
 
 
-def _model_key(inference: Inference) -> Key:
-    if inference.model is None:
-        return ()
-    if inference.model_version is None:
-        return ((semconv.REQUEST_MODEL, inference.model),)
-    return ((semconv.REQUEST_MODEL, inference.model), (semconv.MODEL_VERSION, inference.model_version))
+def _model_key(model: str | None, version: str | None) -> Key:
+    return (
+        *given(semconv.REQUEST_MODEL, model),
+        *given(semconv.MODEL_VERSION, version if model is not None else None),
+    )
 
 
 def _exemplar(span: trace.Span | Span | None, inside: Context) -> tuple[Context, bool]:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context
 
+from otelext.capture.failure import report
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
@@ -93,7 +95,14 @@ class _Aggregations:
         wanted: list[int] = []
         by_bucket: dict[int, int] = {}
         for index, (value, time_unix_nano, context, sampled) in enumerate(values):
-            if sampled if self._filter is None else self._filter(value, time_unix_nano, self._attributes, context):
+            keep = sampled
+            if self._filter is not None:
+                try:
+                    keep = self._filter(value, time_unix_nano, self._attributes, context)
+                except Exception:  # noqa: BLE001  # a filter of the user's; the value is counted all the same
+                    report("otelext: an exemplar filter raised", exc_info=True)
+                    keep = False
+            if keep:
                 if self._bounds is None:
                     wanted.append(index)
                 else:

@@ -14,6 +14,7 @@ from otelext.capture.context import SPAN_KEY
 from otelext.capture.failure import report
 from otelext.capture.inference import Inference
 from otelext.emit.exemplars import EXEMPLAR_TRACES
+from otelext.emit.instruments import given
 from otelext.emit.process import WORKER
 from otelext.processors.lineage import LINEAGE, Node
 from otelext.semconv import Outcome
@@ -163,10 +164,10 @@ class ForeignInference:
             return
         at = _Measurement(to, self.span.end_time or 0, _Ended(context, self.span.attributes))
         model: Key = () if found.model is None else ((semconv.REQUEST_MODEL, found.model),)
-        named: Key = (*_given(semconv.OPERATION, found.operation), *_given(semconv.PROVIDER, found.provider), *model)
+        named: Key = (*given(semconv.OPERATION, found.operation), *given(semconv.PROVIDER, found.provider), *model)
         ended = (semconv.OUTCOME, found.outcome.value)
         if taken & _INFERENCE:
-            failed = _given(semconv.ERROR_TYPE, found.error_type)
+            failed = given(semconv.ERROR_TYPE, found.error_type)
             at.record(semconv.REQUEST_DURATION, found.duration, (*named, ended, *failed))
             to.attribute_set((*model, ended)).counter(semconv.INFERENCES).add(1)
         if taken & _TTFT and found.ttft is not None:
@@ -239,7 +240,3 @@ def _breakdown(ttft: float, found: Figures) -> dict[str, float]:
             left -= parts[stage]
     parts[semconv.UNATTRIBUTED_STAGE] = left
     return parts
-
-
-def _given(name: str, value: str | None) -> Key:
-    return () if value is None else ((name, value),)

@@ -183,6 +183,23 @@ def test_the_exemplar_filter_holds(exemplar_filter: ExemplarFilter) -> None:
     pair.assert_same()
 
 
+def test_a_filter_that_raises_costs_no_value() -> None:
+    class Picky(ExemplarFilter):
+        def should_sample(self, value: float, *_: Any) -> bool:
+            if value > 0.5:
+                raise ValueError(value)
+            return True
+
+    reader = InMemoryMetricReader()
+    instruments = Instruments(MeterProvider([reader], exemplar_filter=Picky(), shutdown_on_exit=False), ValueLimits())
+    series = instruments.attribute_set(((semconv.OPERATION, "chat"),)).histogram(METRIC)
+    for value in (0.1, 1.0, 0.1):
+        series.record(value, 1, Context(), sampled=True)
+    instruments.flush()
+    ((*_, found),) = collected(reader)
+    assert found[0][1]["count"] == 3
+
+
 def test_delta_temporality_and_several_readers_hold() -> None:
     pair = Pair(lambda: [InMemoryMetricReader(), InMemoryMetricReader(preferred_temporality=DELTA)])
     for part in (VALUES[:2], VALUES[2:], [], VALUES):
