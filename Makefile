@@ -1,8 +1,8 @@
 # Everything a checkout can do. Needs GNU make 4 and Python 3.10 or newer, nothing else; `make stack` needs Go too.
 #
 #   PYTHON=python3.12   which Python makes the environment
-#   VENV=/some/folder   where the environment lives
-#   ARGS="-k name -x"   handed to pytest, to the demo, to the builder of the stack or to the resolver
+#   VENV=/some/folder   where the environment lives; those of `make bench-peers` are in /some/folder-peers
+#   ARGS="-k name -x"   handed to pytest, to the demo, to the benchmark, to the builder of the stack or to the resolver
 #
 # pip's own settings (PIP_INDEX_URL, PIP_CACHE_DIR, a pip.conf) are honoured, and Go's (GOPROXY, GOMODCACHE, ...).
 
@@ -11,14 +11,21 @@ VENV   ?= .venv
 ARGS   ?=
 
 BIN := $(VENV)/bin
-# Used by `make lock` alone, which must work when the locks themselves don't install.
+# The resolver's, which `make lock` needs when the locks themselves don't install.
 LOCK_VENV := $(VENV)-lock
+# One environment for each library that `make bench-peers` compares with, as their pins fight each other's and ours.
+PEER_VENVS := $(VENV)-peers
 
 # Stamps carry a checksum of what was installed, so that a touched file installs nothing and a changed one does.
 checksum = $(firstword $(shell cat $(1) 2>/dev/null | cksum))
 LOCKS    := requirements/dev.lock requirements/models.lock
 PACKAGES := $(VENV)/.packages-$(call checksum,$(LOCKS))
 READY    := $(PACKAGES)-otelext-$(call checksum,pyproject.toml otelext/_version.py)
+# What the benchmarks draw with goes into the same environment, and no other target waits for it.
+BENCH    := $(PACKAGES)-bench-$(call checksum,requirements/bench.lock)
+PEERS    := $(patsubst %.txt,%,$(notdir $(wildcard benchmarks/peers/requirements/*.txt)))
+PEERS_READY := $(foreach peer,$(PEERS),$(PEER_VENVS)/$(peer)/.packages-$(call \
+    checksum,benchmarks/peers/requirements/$(peer).txt))
 
 # On a terminal pip draws its progress; elsewhere each step is the one line printed here.
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip $$(test -t 1 || echo --quiet)
@@ -29,9 +36,10 @@ say  = printf '==> %s\n'
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test stack test-stack lint lint-format lint-ruff lint-mypy lint-pyright lint-imports format lock clean
+.PHONY: bench bench-peers
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(READY) ## run the document service under load and print its report
 	@$(IN_VENV) PYTHONPATH=examples $(BIN)/python -m document_vlm.demo $(ARGS)
@@ -48,6 +56,13 @@ stack: ## build the real servers (Collector, Prometheus, Jaeger, Loki, ...) into
 test-stack: $(READY) stack ## run the tests on the real servers
 	@$(say) 'pytest tests/stack'
 	@$(IN_VENV) $(BIN)/python -m pytest tests/stack --numprocesses 2 --dist loadfile $(ARGS)
+
+bench: $(READY) $(BENCH) ## measure what otelext costs, in a quarter of an hour
+	@$(IN_VENV) $(BIN)/python benchmarks --json build/bench $(ARGS)
+
+bench-peers: $(READY) $(PEERS_READY) ## compare what a request costs with other libraries, each in an environment of its own
+	@$(say) 'benchmarks/request_path.py with $(PEERS)'
+	@$(IN_VENV) $(BIN)/python benchmarks/request_path.py --peers '$(PEER_VENVS)' $(ARGS)
 
 lint: lint-format lint-ruff lint-mypy lint-pyright lint-imports ## check format, style, types and the rooms' contracts
 
@@ -86,10 +101,15 @@ lock: $(LOCK_VENV)/bin/uv ## resolve the locks again (ARGS=--upgrade takes newer
 	@$(LOCK_VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
 	    --no-deps --custom-compile-command 'make lock' \
 	    --output-file requirements/models.lock $(ARGS) requirements/models.in
+	@$(say) 'resolving requirements/bench.lock'
+	@$(LOCK_VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
+	    --constraints requirements/dev.lock --custom-compile-command 'make lock' \
+	    --output-file requirements/bench.lock $(ARGS) requirements/bench.in
 
 clean: ## remove the environment and everything else that make and the tools left
-	@for venv in '$(VENV)' '$(LOCK_VENV)'; do \
+	@for venv in '$(VENV)' '$(LOCK_VENV)' '$(PEER_VENVS)'/*; do \
 	    if [ -f "$$venv/pyvenv.cfg" ]; then rm -rf "$$venv"; fi; done
+	@rmdir '$(PEER_VENVS)' 2>/dev/null || true
 	@rm -rf build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find otelext collector tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
@@ -125,6 +145,20 @@ $(READY): $(PACKAGES)
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@rm -f $(PACKAGES)-otelext-*
 	@touch '$@'
+
+$(BENCH): $(PACKAGES)
+	@$(say) 'installing what the benchmarks draw with'
+	@$(PIP) install --require-hashes --no-deps -r requirements/bench.lock
+	@rm -f $(PACKAGES)-bench-*
+	@touch '$@'
+
+# One that does not install is removed, and the benchmark says that it leaves it out. By the resolver, as pip's takes
+# more than ten minutes for some of them.
+$(PEERS_READY): $(PACKAGES) $(LOCK_VENV)/bin/uv
+	@$(say) 'installing $(notdir $(@D)) into $(@D)'
+	@$(BIN)/python -m venv --clear --without-pip '$(@D)'
+	@if $(LOCK_VENV)/bin/uv pip install --quiet --python '$(@D)/bin/python' \
+	    -r benchmarks/peers/requirements/$(notdir $(@D)).txt; then touch '$@'; else rm -rf '$(@D)'; fi
 
 $(LOCK_VENV)/bin/uv:
 	$(check_python)

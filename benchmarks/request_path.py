@@ -1,46 +1,44 @@
-"""What a request pays: otelext's light lane against the same request in raw OpenTelemetry (1x), in one run.
+"""What a request pays: otelext against the same request written by hand in raw OpenTelemetry (1x).
 
-One request with five stages, TTFT and TPOT, exported by batch processors to memory. Contenders take turns in
-rounds. Two figures: CPU of the request's own thread (the request path), and CPU of the whole process, otelext's
-worker included. Ratios are of one run; figures of different runs are not comparable.
+One request with five stages, three chunks, TTFT and TPOT; spans go to a batch processor that discards them, metrics to
+a reader in memory. Three figures, in seconds of CPU a request: of the request's own thread (`request path`), of all
+other threads (`worker`: otelext's, the batch processor's), and of the process with everything emitted (`total CPU`).
 
-    python benchmarks/request_path.py [--rounds 15] [--requests 400] [--json FILE]
+otelext's worker looks every 50 ms for requests that have ended, and those that it finds together cost less. `each
+request emitted alone` is what one costs where that never happens, waking the worker and waiting for it included.
+
+    python benchmarks/request_path.py [--rounds 15] [--repetitions 400] [--only NAME ...] [--json FILE] [--profile]
+                                       [--peers FOLDER]
+
+`make bench-peers` adds other libraries, from the environments in the folder that `--peers` names; what they leave out
+of the request stands in `peers/*.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import json
-import statistics
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cpu import measuring
 from opentelemetry import metrics, trace
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from peer_contenders import peer_contenders
+from profiled import profiled
+from providers import NoticesStarts, set_providers
 from raw_otel import BEFORE_FIRST_TOKEN, CHUNKS, MODEL, RawRequest
+from rounds import Benchmark, main
 
 import otelext
-from otelext.capture.binding import current_binding
+from otelext.emit.process import WORKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rounds import Measure, Prepare
 
-class Discard(SpanExporter):
-    """Takes spans and keeps none."""
-
-    def export(self, spans: object) -> SpanExportResult:  # noqa: ARG002  # the SDK's signature
-        """Succeed."""
-        return SpanExportResult.SUCCESS
-
-    def shutdown(self) -> None:
-        """Nothing is open."""
+RAW = "raw OpenTelemetry"
 
 
 def bare() -> None:
@@ -48,12 +46,6 @@ def bare() -> None:
     for _ in BEFORE_FIRST_TOKEN:
         pass
     for _ in range(CHUNKS):
-        pass
-
-
-def with_otelext() -> None:
-    """The request with otelext, which is the user's whole code."""
-    for _ in answer():
         pass
 
 
@@ -73,68 +65,94 @@ def answer() -> Iterator[str]:
     inf.set_usage(input_tokens=1218, output_tokens=CHUNKS)
 
 
-def measure(call: Callable[[], None], requests: int, provider: TracerProvider) -> tuple[float, float]:
-    """CPU seconds a request: of this thread, and of the process with everything that was queued emitted."""
-    thread, process = time.thread_time_ns(), time.process_time_ns()
-    for _ in range(requests):
-        call()
-    in_request = time.thread_time_ns() - thread
-    otelext.force_flush(30)
-    provider.force_flush()
-    return in_request / requests / 1e9, (time.process_time_ns() - process) / requests / 1e9
+def with_otelext() -> None:
+    """The request with otelext, which is the user's whole code."""
+    for _ in answer():
+        pass
 
 
-def providers() -> tuple[TracerProvider, MeterProvider]:
-    """Providers with a batch processor and a reader, a pair for each contender: none pays for another's."""
-    tracer_provider = TracerProvider(shutdown_on_exit=False)
-    tracer_provider.add_span_processor(BatchSpanProcessor(Discard(), max_queue_size=100_000))
-    return tracer_provider, MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
+def without_telemetry() -> Measure:
+    """Nothing but the loop."""
+    return measuring(bare, lambda: None)
 
 
-def main() -> int:
-    """Run the benchmark and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds of every contender")
-    parser.add_argument("--requests", type=int, default=400, help="requests a round")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    arguments = parser.parse_args()
+def api_alone() -> Measure:
+    """The raw request on the API's providers, which do nothing."""
+    return measuring(RawRequest(trace.get_tracer_provider(), metrics.get_meter_provider()), lambda: None)
 
-    ours, metered = providers()
-    trace.set_tracer_provider(ours)
-    metrics.set_meter_provider(metered)
-    raw = providers()
-    contenders: dict[str, tuple[Callable[[], None], TracerProvider]] = {
-        "bare": (bare, raw[0]),
-        "raw OpenTelemetry": (RawRequest(*raw), raw[0]),
-        "otelext, light lane": (with_otelext, ours),
-    }
-    for call, provider in contenders.values():
-        measure(call, 50, provider)
-    if not current_binding().light:
-        print("the light lane is closed: nothing to measure", file=sys.stderr)
-        return 1
-    figures: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
-    gc.collect()
-    for number in range(arguments.rounds):
-        for name, (call, provider) in contenders.items():
-            figures[name].append(measure(call, arguments.requests, provider))
-        print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr, flush=True)
 
-    base = figures["raw OpenTelemetry"]
-    print(f"{'':22}{'request path':>34}{'total CPU':>34}")
-    print(f"{'contender':22}" + f"{'min':>10}{'median':>12}{'max':>12}" * 2)
-    result = {}
-    for name, rows in figures.items():
-        ratios = [[row[i] / reference[i] for row, reference in zip(rows, base, strict=True)] for i in (0, 1)]
-        cells = "".join(f"{min(r):>9.3f}x{statistics.median(r):>11.3f}x{max(r):>11.3f}x" for r in ratios)
-        print(f"{name:22}{cells}")
-        result[name] = {"request_path": sorted(ratios[0]), "total_cpu": sorted(ratios[1])}
-    median_us = statistics.median(row[0] for row in base) * 1e6
-    print(f"1x is {median_us:.0f} us of the request's thread in this run; {arguments.requests} requests a round.")
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
-    return 0
+def prometheus_alone() -> Measure:
+    """The raw request's metrics by prometheus_client; no spans."""
+    from raw_prometheus import PrometheusRequest  # noqa: PLC0415  # it registers its metrics
+
+    return measuring(PrometheusRequest(), lambda: None)
+
+
+def raw(*, sampled: bool) -> Prepare:
+    """By hand."""
+
+    def prepare() -> Measure:
+        tracers, meters, _ = set_providers(sampled=sampled)
+        return measuring(RawRequest(tracers, meters), tracers.force_flush)
+
+    return prepare
+
+
+def one_by_one() -> None:
+    """The request with otelext, emitted before the next begins, as where requests are seldom."""
+    with_otelext()
+    assert WORKER.force_flush(60)
+
+
+def ours(*, light: bool = True, sampled: bool = True, request: Callable[[], None] = with_otelext) -> Prepare:
+    """With otelext, by the lane that a provider without or with a processor that looks at starts takes."""
+
+    def prepare() -> Measure:
+        set_providers(sampled=sampled, processors=() if light else (NoticesStarts(),))
+        with_otelext()
+
+        def flush() -> None:
+            assert otelext.force_flush(60)
+
+        return measuring(request, flush)
+
+    return prepare
+
+
+BENCHMARK = Benchmark(
+    __file__,
+    {
+        "bare": without_telemetry,
+        "OpenTelemetry's API without an SDK": api_alone,
+        "prometheus_client, no spans": prometheus_alone,
+        RAW: raw(sampled=True),
+        "the same once more: the noise": raw(sampled=True),
+        f"{RAW}, not sampled": raw(sampled=False),
+        "otelext": ours(),
+        "otelext, not sampled": ours(sampled=False),
+        "otelext, each request emitted alone": ours(request=one_by_one),
+        "otelext, SDK lane": ours(light=False),
+        "otelext, SDK lane, not sampled": ours(light=False, sampled=False),
+    },
+    base=RAW,
+    repetitions=400,
+    against={"worker": "total CPU"},
+)
+
+
+def profile(repetitions: int) -> None:
+    """Where otelext's time goes."""
+    set_providers(sampled=True)
+    profiled(with_otelext, repetitions * 10)
+
+
+def with_peers(benchmark: Benchmark) -> Benchmark:
+    """The benchmark with the peers of `--peers`, which is taken off the command line: it decides which names others know."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--peers", type=Path)
+    options, sys.argv[1:] = parser.parse_known_args()
+    return replace(benchmark, commands=peer_contenders(options.peers)) if options.peers else benchmark
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(with_peers(BENCHMARK), __doc__, profile))
