@@ -30,20 +30,25 @@ class UnreachedError(Exception):
         self.retry_after = retry_after
 
 
+class RefusedError(Exception):
+    """The receiver takes nothing from this sender; its text is status and reason, for people."""
+
+
 class UndeliveredError(Exception):
-    """Nobody took the telemetry in time. It was said already, and the exporter does not try again."""
+    """Nobody took the telemetry. It was said already, and the exporter does not try again."""
 
 
 def deliver(attempt: Callable[[float], T], place: str, timeout: float) -> T:
     """Try until the receiver answers, whatever the answer is.
 
     Args:
-        attempt: Sends once within the given seconds; raises `UnreachedError` where nobody answered.
+        attempt: Sends once within the given seconds; raises `UnreachedError` where nobody answered, and `RefusedError`
+            where the answer is that the sender may not.
         place: Scheme, host and port of the receiver, for the log line.
         timeout: Seconds that all attempts together may take.
 
     Raises:
-        UndeliveredError: The receiver was not reached within `timeout`, or the process is to end.
+        UndeliveredError: The receiver was not reached within `timeout`, refuses the sender, or the process is to end.
     """
     deadline = monotonic() + timeout
     reason = "no time is left"
@@ -54,6 +59,9 @@ def deliver(attempt: Callable[[float], T], place: str, timeout: float) -> T:
         except UnreachedError as error:
             reason = str(error)
             wait = wait if error.retry_after is None else error.retry_after
+        except RefusedError as error:
+            _say_refused(place, str(error))
+            raise UndeliveredError(str(error)) from error
         if PATIENCE.hurried:
             break
         if wait:
@@ -67,3 +75,12 @@ def deliver(attempt: Callable[[float], T], place: str, timeout: float) -> T:
 
 def _say(place: str, reason: str) -> None:
     report("otelext: telemetry does not reach %s (%s); the service runs on", place, reason)
+
+
+def _say_refused(place: str, reason: str) -> None:
+    # The whole text is the key of the limit: one line for the three signals, whatever they are answered.
+    report(
+        "otelext: %s refuses telemetry (%s), which is lost: check OTEL_EXPORTER_OTLP_HEADERS; the service runs on",
+        place,
+        reason,
+    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from otelext.distro.delivery import UnreachedError, deliver
+from otelext.distro.delivery import RefusedError, UnreachedError, deliver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _EXPORTER: Final = "opentelemetry.exporter.otlp.proto.grpc.exporter"
 _SCHEMES: Final = {"insecure_channel": "http", "secure_channel": "https"}
 _UNREACHED: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+_REFUSALS: Final = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 _DEFAULT_BUDGET_S: Final = 10.0
 _RETRY_INFO: Final = "google.rpc.retryinfo-bin"
 
@@ -38,7 +39,7 @@ class ExportChannel:
         self._channel: grpc.Channel | None = None
 
     def unary_unary(self, *args: Any, **kwargs: Any) -> Callable[..., Any]:
-        """The remote procedure, which raises `UndeliveredError` where nobody answers."""
+        """The remote procedure, which raises `UndeliveredError` where nobody answers, or who does refuses the sender."""
 
         def call(request: Any, timeout: float | None = None, **options: Any) -> Any:
             def attempt(budget: float) -> Any:
@@ -47,6 +48,8 @@ class ExportChannel:
                 try:
                     return self._channel.unary_unary(*args, **kwargs)(request, timeout=budget, **options)
                 except grpc.RpcError as error:
+                    if _code(error) in _REFUSALS:
+                        raise RefusedError(f"{_code(error).name}: {error.details()}") from error
                     if _code(error) not in _UNREACHED:
                         raise  # the receiver's answer, with which the exporter deals
                     delay = _retry_delay(error)

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
-from otelext.distro.delivery import UnreachedError, deliver
+from otelext.distro.delivery import RefusedError, UnreachedError, deliver
 
+_REFUSALS: Final = frozenset({requests.codes.unauthorized, requests.codes.forbidden})
 _DEFAULT_BUDGET_S: Final = 10.0
 
 
@@ -30,16 +31,20 @@ class ExportSession(requests.Session):
         """Send one request.
 
         Raises:
-            UndeliveredError: The receiver was not reached within `timeout` seconds, or the process is to end.
+            UndeliveredError: The receiver was not reached within `timeout` seconds, refuses the sender, or the process
+                is to end.
         """
         self._leave_connections_to_parent()
         send = super().request
 
         def attempt(budget: float) -> requests.Response:
             try:
-                return send(method, url, *args, **{**kwargs, "timeout": budget})
+                answer = send(method, url, *args, **{**kwargs, "timeout": budget})
             except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
                 raise UnreachedError(_reason(error)) from error
+            if answer.status_code in _REFUSALS:
+                raise RefusedError(f"{answer.status_code} {answer.reason}".strip())
+            return answer
 
         return deliver(attempt, _place(url), kwargs.get("timeout") or _DEFAULT_BUDGET_S)
 

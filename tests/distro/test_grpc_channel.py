@@ -164,16 +164,32 @@ def test_an_attempt_that_begins_at_the_end_takes_no_longer_than_is_left(make: Ca
         assert give_up(exporter) < 20
 
 
+def refusing(code: grpc.StatusCode, details: str) -> GrpcReceiver:
+    return GrpcReceiver(before=lambda context: context.abort(code, details))
+
+
 def test_what_the_receiver_answers_is_left_to_the_exporter(
     make: Callable[..., OTLPSpanExporter], caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(context: grpc.ServicerContext) -> None:
-        context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
-
-    with GrpcReceiver(before=refuse) as receiver, caplog.at_level(logging.ERROR):
-        assert make(receiver.endpoint).export(a_span("refused")) is SpanExportResult.FAILURE
+    with refusing(grpc.StatusCode.INVALID_ARGUMENT, "no such span") as receiver, caplog.at_level(logging.ERROR):
+        assert make(receiver.endpoint).export(a_span("wrong")) is SpanExportResult.FAILURE
     (message,) = caplog.messages
-    assert "who are you?" in message
+    assert "no such span" in message
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED])
+def test_a_receiver_that_refuses_the_sender_is_said_in_one_line(
+    code: grpc.StatusCode, make: Callable[..., OTLPSpanExporter], caplog: pytest.LogCaptureFixture
+) -> None:
+    with refusing(code, "who are you?") as receiver, caplog.at_level(logging.WARNING):
+        exporter = make(receiver.endpoint)
+        for _ in range(2):
+            assert give_up(exporter) < 5
+    (message,) = caplog.messages
+    assert message == (
+        f"otelext: {receiver.endpoint} refuses telemetry ({code.name}: who are you?), which is lost: check"
+        " OTEL_EXPORTER_OTLP_HEADERS; the service runs on"
+    )
 
 
 def test_an_exporter_that_opens_its_channels_otherwise_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +257,16 @@ def test_nothing_listening_over_grpc_is_one_line_and_a_prompt_end(programs: Call
     assert seconds < 10
     lines = [line for line in errors.splitlines() if line != "a stream is open"]
     assert lines == [f"otelext: telemetry does not reach {endpoint} (Connection refused); the service runs on"], errors
+
+
+def test_a_refusal_of_every_signal_over_grpc_is_one_line(programs: Callable[..., Program]) -> None:
+    with refusing(grpc.StatusCode.UNAUTHENTICATED, "who are you?") as receiver:
+        often = over_grpc(receiver.endpoint, OTEL_METRIC_EXPORT_INTERVAL="100")
+        status, _, errors = programs(often, EXPORTING).end()
+    assert status == -signal.SIGTERM
+    lines = [line for line in errors.splitlines() if line != "a stream is open"]
+    (line,) = lines
+    assert line.startswith(f"otelext: {receiver.endpoint} refuses telemetry (UNAUTHENTICATED: who are you?)"), errors
 
 
 def test_a_grpc_endpoint_that_never_answers_ends_in_time(programs: Callable[..., Program]) -> None:

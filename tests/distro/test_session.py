@@ -22,7 +22,8 @@ from otelext.distro import quiet
 from otelext.distro.delivery import UndeliveredError
 from otelext.distro.patience import PATIENCE
 from otelext.distro.session import ExportSession
-from tests.distro.processes import free_port
+from tests.distro.processes import free_port, plain, run_program
+from tests.distro.test_endings import OPEN_STREAM
 from tests.otlp_receiver import OtlpReceiver
 
 if TYPE_CHECKING:
@@ -154,6 +155,53 @@ def _server(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         serving.join()
+
+
+def _refusing(status: int, asked: list[str]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.rfile.read(int(self.headers.get("content-length", "0")))
+            self.send_response(status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    return Handler
+
+
+@pytest.mark.parametrize(("status", "reason"), [(401, "Unauthorized"), (403, "Forbidden")])
+def test_a_receiver_that_refuses_the_sender_is_asked_once_and_said_in_one_line(
+    status: int, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = [f"/v1/{signal}?key=secret" for signal in ("traces", "metrics", "logs")]
+    asked: list[str] = []
+    with _server(_refusing(status, asked)) as url, ExportSession() as session, caplog.at_level(logging.WARNING):
+        for path in paths:
+            send(session, url.rstrip("/").replace("//", "//user:secret@") + path, 10)
+    assert asked == paths
+    (message,) = caplog.messages
+    assert message == (
+        f"otelext: {url.rstrip('/')} refuses telemetry ({status} {reason}), which is lost: check"
+        " OTEL_EXPORTER_OTLP_HEADERS; the service runs on"
+    )
+
+
+def test_a_refusal_of_every_signal_is_all_that_a_program_says() -> None:
+    asked: list[str] = []
+    with _server(_refusing(401, asked)) as url:
+        done = run_program(OPEN_STREAM, plain(url), "1")
+    assert {path.rpartition("/")[2] for path in asked} == {"traces", "metrics", "logs"}
+    (line,) = (line for line in done.stderr.splitlines() if line != "a stream is open")
+    assert line.startswith(f"otelext: {url.rstrip('/')} refuses telemetry (401 Unauthorized)")
+
+
+def test_what_else_a_receiver_answers_is_left_to_the_exporter(caplog: pytest.LogCaptureFixture) -> None:
+    with OtlpReceiver() as receiver, ExportSession() as session, caplog.at_level(logging.WARNING):
+        assert session.request("POST", f"{receiver.endpoint}/no/signal", data=b"", timeout=10).status_code == 404
+    assert caplog.messages == []
 
 
 def test_a_receiver_that_refuses_is_said_once_a_minute_for_all_signals(
