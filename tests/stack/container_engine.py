@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import subprocess
 import sys
 import threading
 from multiprocessing.connection import Client, Listener
 from typing import TYPE_CHECKING, Final
 
-from tests.compose.composition import COMPOSE_FILE, ROOT, mounts
+from tests.compose.composition import COMPOSE_FILE, mounts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,12 +34,6 @@ with Client({address!r}) as engine:
     answer = engine.recv()
 os.execvp(answer[0], answer)
 """
-
-
-def documented(heading: str) -> list[str]:
-    """The shell blocks of a section of docs/upkeep.md."""
-    sections = re.split(r"^## (.+)\n", (ROOT / "docs/upkeep.md").read_text(), flags=re.MULTILINE)
-    return re.findall(r"^```sh\n(.+?)^```", sections[sections.index(heading) + 1], re.MULTILINE | re.DOTALL)
 
 
 class _Parser(argparse.ArgumentParser):

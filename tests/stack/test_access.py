@@ -19,7 +19,7 @@ from otelext import semconv
 from tests.stack import otlp_json
 from tests.stack.access import EMPTY, exported, grpc_status, message
 from tests.stack.certificates import Certificates
-from tests.stack.collectors import NO_LOG_FILES, Collector, backends
+from tests.stack.collectors import FILES, NO_LOG_FILES, Collector, backends
 from tests.stack.servers import until
 
 if TYPE_CHECKING:
@@ -78,8 +78,11 @@ def test_each_token_of_the_file_is_right(stack: Stack, asking_for_tokens: Collec
     ids=str,
 )
 def test_anything_else_is_refused_for_every_signal(asking_for_tokens: Collector, headers: dict[str, str]) -> None:
+    readme = " ".join((FILES / "README.md").read_text().split())
     for signal, nothing in EMPTY.items():
-        assert otlp_json.post(asking_for_tokens.otlp_http, signal, nothing, headers=headers).status_code == 401, signal
+        answer = otlp_json.post(asking_for_tokens.otlp_http, signal, nothing, headers=headers)
+        assert answer.status_code == 401, signal
+        assert f"`{answer.json()['message']}`" in readme
     assert grpc_status(asking_for_tokens.otlp_grpc, metadata=headers) is grpc.StatusCode.UNAUTHENTICATED
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 import grpc
@@ -13,8 +14,9 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 
 from tests.stack import otlp_json
 from tests.stack.access import exported, grpc_status, message
-from tests.stack.certificates import Certificates
+from tests.stack.certificates import Certificate, Certificates
 from tests.stack.collectors import NO_LOG_FILES, Collector, backends
+from tests.stack.documentation import documented
 from tests.stack.servers import get, until
 
 if TYPE_CHECKING:
@@ -130,3 +132,14 @@ def test_an_agent_whose_certificate_has_expired_keeps_what_it_has_until_it_is_re
         for file in certificates.client.folder.iterdir():
             shutil.copy(file, shown)
         until(lambda: stack.jaeger.trace(kept), "the trace, once the certificate is renewed", 60)
+
+
+def test_certificates_made_as_the_readme_says_are_right(programs: dict[str, Path], tmp_path: Path) -> None:
+    _, commands = documented("Access", "collector/README.md")
+    subprocess.run(["sh", "-eu", "-c", commands], cwd=tmp_path, check=True, capture_output=True)
+    theirs, ours = Certificate(tmp_path / "collector-tls"), Certificate(tmp_path / "sender-tls")
+    made = Certificates(server=theirs, client=ours, expired=ours, foreign=ours)
+    files = ["single.yaml", "access/mtls.yaml"]
+    with Collector("readme", programs["otelcol"], files, tmp_path, {"TLS": theirs.folder}) as collector:
+        assert grpc_status(collector.otlp_grpc, made.grpc(ours)) is grpc.StatusCode.OK
+        assert grpc_status(collector.otlp_grpc, made.grpc(None)) is grpc.StatusCode.UNAVAILABLE

@@ -18,7 +18,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.stack import otlp_json
-from tests.stack.container_engine import ContainerEngine, documented
+from tests.stack.container_engine import ContainerEngine
+from tests.stack.documentation import documented
 from tests.stack.servers import get, until
 from tests.stack.signals import SIGNALS, TRACES
 from tests.stack.stack import Stack

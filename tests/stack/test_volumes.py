@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.stack.container_engine import ContainerEngine, documented
+from tests.stack.container_engine import ContainerEngine
+from tests.stack.documentation import documented
 from tests.stack.stack import Stack
 
 if TYPE_CHECKING:
