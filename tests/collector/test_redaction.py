@@ -8,6 +8,8 @@ import pytest
 
 from collector.tools import allowed_attributes
 from otelext import semconv
+from tests.distro.processes import plain, run_program
+from tests.otlp_receiver import OtlpReceiver
 
 from .configurations import pipelines, read
 
@@ -32,6 +34,14 @@ def test_the_list_is_current() -> None:
 def test_the_whole_catalogue_passes() -> None:
     keys = semconv.SPAN_ATTRIBUTES | {key for metric in semconv.METRICS.values() for key in metric.attribute_keys}
     assert [key for key in sorted(keys) if f"- {key}" not in ALLOWED] == []
+
+
+def test_the_whole_resource_of_a_service_without_code_passes() -> None:
+    with OtlpReceiver() as receiver:
+        run_program('import otelext\nwith otelext.inference("chat", model="m"): pass', plain(receiver.endpoint))
+    (span,) = receiver.spans
+    assert "telemetry.auto.version" in span.resource
+    assert [key for key in span.resource if f"- {key}" not in ALLOWED] == []
 
 
 @pytest.mark.parametrize("key", UNSAFE)
