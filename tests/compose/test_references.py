@@ -209,3 +209,19 @@ def test_dashboards_come_from_a_folder_that_is_mounted(services):
     (provider,) = read(GRAFANA / "provisioning/dashboards/otelext.yaml")["providers"]
     assert provider["options"]["path"] == f"{target}/dashboards"
     assert (ROOT / source / "dashboards").is_dir()
+
+
+def test_the_servers_as_processes_get_the_same_flags_variables_and_ports(services):
+    script = (ROOT / "collector/processes.sh").read_text()
+    for name in ("jaeger", "prometheus", "loki", "alertmanager", "collector"):
+        begin = script.index(f"\nstart {name} ")
+        command = script[begin : re.compile(r"(?<!\\)\n").search(script, begin + 1).start()]
+        for argument in services[name]["command"]:
+            assert argument.partition("=")[0] in command, argument
+        for variable, value in services[name].get("environment", {}).items():
+            given = value if variable == "GOMEMLIMIT" else ""
+            # Jaeger's own metrics are on loopback by default.
+            assert f"{variable}={given}" in command or variable == "OTELEXT_JAEGER_METRICS_HOST", variable
+    example = (ROOT / ".env.example").read_text()
+    for port, default in re.findall(r"^#(\w+_PORT)=(\d+)", example, re.MULTILINE):
+        assert f" {port}={default}" in script or port in {"GRAFANA_PORT", "EXAMPLE_PORT"}
