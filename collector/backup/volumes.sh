@@ -18,6 +18,13 @@ fail() {
     exit 1
 }
 
+# Else every volume would be missing, for which there is another reason then.
+need_docker() {
+    command -v docker >/dev/null || fail "there is no docker on PATH"
+    docker compose version >/dev/null 2>&1 || fail "docker has no command compose: install its plugin"
+    docker version >/dev/null || fail "docker reaches no daemon"
+}
+
 # on_volume SERVICE[:ro] PROGRAM ARGUMENTS..., with the volume at /data
 on_volume() {
     service=${1%:ro}
@@ -80,6 +87,7 @@ case "${1:-} ${2:+folder}" in
         action=$1
         folder=$2
         shift 2
+        need_docker
         "$action" "$@"
         ;;
     *)

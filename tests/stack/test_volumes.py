@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.compose.composition import ROOT
 from tests.stack.container_engine import ContainerEngine
 from tests.stack.documentation import documented
 from tests.stack.stack import Stack
@@ -89,3 +91,30 @@ def test_mistakes_are_named_and_stop_nothing(engine: ContainerEngine, arguments:
     assert complaint in done.stderr
     assert engine.running == ["alertmanager"]
     assert not (engine.checkout / "backup").exists()
+
+
+@pytest.mark.parametrize("action", ["backup", "restore"])
+@pytest.mark.parametrize(
+    ("docker", "complaint"),
+    [
+        (None, "there is no docker on PATH"),
+        ("[ $1 = compose ]", "docker reaches no daemon"),
+        ("[ $1 != compose ]", "docker has no command compose: install its plugin"),
+    ],
+)
+def test_a_docker_that_does_not_work_is_named_first(
+    tmp_path: Path, action: str, docker: str | None, complaint: str
+) -> None:
+    for name in ("sh", "dirname"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    if docker:
+        (tmp_path / "docker").write_text(f"#!/bin/sh\n{docker}\n")
+        (tmp_path / "docker").chmod(0o755)
+    done = subprocess.run(
+        ["sh", str(ROOT / "collector/backup/volumes.sh"), action, str(tmp_path), "loki"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, f"volumes.sh: {complaint}\n")
