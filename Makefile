@@ -35,11 +35,14 @@ say  = printf '==> %s\n'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test stack test-stack lint lint-format lint-ruff lint-mypy lint-pyright lint-imports format lock clean
-.PHONY: bench bench-peers
+.PHONY: help venv demo test stack test-stack bench bench-peers
+.PHONY: lint lint-format lint-ruff lint-mypy lint-pyright lint-imports format lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+venv: $(READY) ## make the environment that all of these use, and say how to activate it
+	@$(say) '. $(BIN)/activate'
 
 demo: $(READY) ## run the document service under load and print its report
 	@$(IN_VENV) PYTHONPATH=examples $(BIN)/python -m document_vlm.demo $(ARGS)

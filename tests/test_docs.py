@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from otelext import semconv
 from otelext.testing import capture
+from tests.distro.processes import plain, run_python
+from tests.otlp_receiver import OtlpReceiver
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
@@ -26,13 +31,23 @@ def test_python_examples_run(page: Path) -> None:
 
 
 def test_the_readme_example_measures_what_it_says() -> None:
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(_blocks(ROOT / "README.md"), "README.md", "exec"), names)
     with capture() as captured:
-        exec(compile(_blocks(ROOT / "README.md"), "README.md", "exec"), {"__name__": "example"})
+        asyncio.run(names["main"]())
         (inference,) = captured.inferences()
         assert inference.outcome == "completed"
         assert inference.output_tokens == 3
         assert set(inference.breakdown or {}) == {"preprocess", "vision_encode", "prefill", "unattributed"}
         assert captured.value("vlm.tokens", gen_ai_token_type="input") == 1218
+
+
+def test_the_readme_example_run_by_itself_sends_what_it_measures() -> None:
+    with OtlpReceiver() as receiver:
+        done = run_python(_blocks(ROOT / "README.md"), plain(receiver.endpoint))
+    assert (done.stdout, done.stderr) == ("Total: 12.50", "")
+    assert {span.name for span in receiver.spans} > {"chat qwen2.5-vl-7b"}
+    assert receiver.total(semconv.INFERENCES.name) == 1
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -26,8 +26,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Build the real servers (Collector, Prometheus, Jaeger, Loki, Alertmanager) and telemetrygen from "
         "their public Go modules. What is built already is kept: a second run is instant. `make stack ARGS=...` hands options on.",
         epilog=f"The programs go to {cache_folder()} (OTELEXT_STACK_CACHE names another folder), each tool's into a "
-        "folder named after its version and everything that decides what is built. From nothing it takes 15 to 30 "
-        "minutes on two cores, 4 GB of memory and 13 GB of disk, most of it Go's own caches. To clean: remove that "
+        "folder named after its version and everything that decides what is built. From nothing it takes 12 "
+        "minutes on two idle cores, 4 GB of memory and 13 GB of disk, most of it Go's own caches. To clean: remove that "
         "folder; `go clean -cache` and `go clean -modcache` empty Go's caches, for all that is built with Go.",
     )
     names = [tool.name for tool in TOOLS]
