@@ -214,8 +214,7 @@ def test_dashboards_come_from_a_folder_that_is_mounted(services):
 def test_the_servers_as_processes_get_the_same_flags_variables_and_ports(services):
     script = (ROOT / "collector/processes.sh").read_text()
     for name in ("jaeger", "prometheus", "loki", "alertmanager", "collector"):
-        begin = script.index(f"\nstart {name} ")
-        command = script[begin : re.compile(r"(?<!\\)\n").search(script, begin + 1).start()]
+        (command,) = re.findall(rf"^start {name} (?:.*\\\n)*.*", script, re.MULTILINE)
         for argument in services[name]["command"]:
             assert argument.partition("=")[0] in command, argument
         for variable, value in services[name].get("environment", {}).items():
