@@ -11,6 +11,7 @@ import atexit
 import os
 import sys
 import threading
+from collections import Counter
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -112,10 +113,10 @@ def _instruments_on(provider: MeterProvider) -> Instruments | None:
 
 
 def _active() -> Iterable[tuple[float, dict[str, str]]]:
-    by_model: dict[str | None, int] = {}
-    for inference in OPEN.copy():
-        name = None if inference.model is None else limits.admit(semconv.REQUEST_MODEL, inference.model)
-        by_model[name] = by_model.get(name, 0) + 1
+    by_model: Counter[str | None] = Counter()
+    # Counted before the limits are asked: thousands may be open, and who exports holds the event loop meanwhile.
+    for model, running in Counter(inference.model for inference in OPEN.copy()).items():
+        by_model[None if model is None else limits.admit(semconv.REQUEST_MODEL, model)] += running
     _seen_active.update(by_model)
     for name in _seen_active:
         yield by_model.get(name, 0), {} if name is None else {semconv.REQUEST_MODEL: name}
