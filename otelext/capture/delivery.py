@@ -27,7 +27,7 @@ class Delivery:
             looked at: no rule of the user's counts, nothing but yields tells output, and the inference runs. Then
             who steps a generator keeps the facts without a call (benchmarks/per_token.py).
         called_back: Whether `add_tokens` has nothing to look at but the number, in an inference that runs.
-        streaming: The iterator of `stream()` whose `str` chunks are as plain, if there is one.
+        streaming: The mark of the iterator of `stream()` whose `str` chunks are as plain, if there is one.
         first_ns: Arrival of the first chunk that holds output.
         first_chunk_tokens: Its tokens.
         last_ns: Arrival of the last chunk or token that holds output.
@@ -164,8 +164,8 @@ class Delivery:
             self.called_back = False
         self._release(perf_counter_ns())
 
-    def hand_over_part(self, chunk: object, tokens: Callable[[Any], int] | None, part: object) -> None:
-        """A chunk of `part`, an iterator of `stream()`, goes to the function's own code."""
+    def hand_over_part(self, chunk: object, tokens: Callable[[Any], int] | None, mark: object) -> None:
+        """A chunk of the iterator of `stream()` that `mark` stands for goes to the function's own code."""
         now = perf_counter_ns()
         if self.end_ns is not None:
             return
@@ -186,7 +186,7 @@ class Delivery:
             if self.hold_depth == 1:
                 self.held_since = now
                 if rule is None:
-                    self.streaming = part
+                    self.streaming = mark
 
     def resume_part(self) -> None:
         """The function's own code asks `stream()` for more, or ends it."""

@@ -6,14 +6,16 @@ nothing is left behind across a `yield`, whichever task or thread takes the next
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextvars import copy_context
 from functools import partial
+from threading import get_ident
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from otelext.capture.context import attach, get_current, restore
+from otelext.capture.context import accessors, restore
 from otelext.capture.delivery import Delivery
 from otelext.capture.inference import Inference
 from otelext.capture.iterators import adopt
@@ -27,6 +29,22 @@ if TYPE_CHECKING:
 
 _NO_FACTS: Final = Delivery(len)
 """Stands for those of a run that is no inference: never plain."""
+
+
+class _Collector:
+    """Knows which thread the garbage collector runs in: it alone closes generators in the middle of anything."""
+
+    __slots__ = ("thread",)
+
+    def __init__(self) -> None:
+        self.thread = 0
+        gc.callbacks.append(self._watch)
+
+    def _watch(self, phase: str, _: object) -> None:
+        self.thread = get_ident() if phase == "start" else 0
+
+
+_COLLECTOR: Final = _Collector()
 
 
 class Reference:
@@ -90,6 +108,7 @@ def drive(
         return (yield from inner)
     reference.run = run
     mark_driven(run)
+    get_current, attach = accessors()
     facts: Delivery = run if isinstance(run, Inference) else _NO_FACTS
     context = run.context
     send = inner.send
@@ -128,14 +147,15 @@ def drive(
             sent = yield chunk
         except BaseException as exc:  # noqa: BLE001  # whatever the consumer throws is the inner generator's to handle
             if isinstance(exc, GeneratorExit):
-                if reference.dead:
+                if reference.dead and _COLLECTOR.thread == get_ident():
                     return _close_collected(run, context, exc, partial(inner.throw, exc))
                 thrown = exc
                 continue
             thrown = exc
-        if came and facts.plain:
-            facts.consumer_ns += perf_counter_ns() - facts.held_since
+        now = perf_counter_ns()
+        if came and facts.plain and (since := facts.held_since):
             facts.held_since = 0
+            facts.consumer_ns += now - since
         else:
             run.resume()
 
@@ -149,6 +169,7 @@ async def drive_async(
         run = Unmeasured()
     reference.run = run
     mark_driven(run)
+    get_current, attach = accessors()
     facts: Delivery = _NO_FACTS
     if isinstance(run, Inference):
         facts = run
@@ -195,7 +216,7 @@ async def drive_async(
         try:
             sent = yield chunk
         except BaseException as exc:  # whatever the consumer throws is the inner generator's to handle
-            if unhooked and isinstance(exc, GeneratorExit) and reference.dead:
+            if unhooked and isinstance(exc, GeneratorExit) and reference.dead and _COLLECTOR.thread == get_ident():
                 _close_collected(run, context, exc, inner.athrow(exc).__await__().__next__)
                 raise
             thrown = exc
@@ -204,9 +225,10 @@ async def drive_async(
                 continue
         else:
             step = inner.asend(sent)
-        if came and facts.plain:
-            facts.consumer_ns += perf_counter_ns() - facts.held_since
+        now = perf_counter_ns()
+        if came and facts.plain and (since := facts.held_since):
             facts.held_since = 0
+            facts.consumer_ns += now - since
         else:
             run.resume()
 
@@ -242,12 +264,16 @@ def _finish(run: Run, thrown: BaseException | None, reference: Reference) -> Non
 def _close_collected(run: Run, context: Context, thrown: GeneratorExit, step: Callable[[], object]) -> None:
     """Close what the garbage collector finalises, in a copy of the context that is current.
 
+    Not what the last reference's end finalises: that happens where the user's code says so, and what a `finally` resets
+    there belongs to the context that is current.
+
     The collector may come while a context variable is being set, and to set one in between can crash the interpreter:
     https://github.com/python/cpython/issues/148891.
 
     Raises:
         RuntimeError: If the inner generator yields again.
     """
+    _, attach = accessors()
 
     def close() -> None:
         attach(context)
@@ -273,6 +299,7 @@ async def drive_coroutine(call: Awaited, begin: Callable[[], Run | None]) -> Any
         return await inner
     if isinstance(run, Inference):
         run.remember_task()
+    get_current, attach = accessors()
     outer = get_current()
     attach(run.context)
     try:

@@ -235,7 +235,7 @@ class stage:  # noqa: N801  # used as a decorator and in `with`, as `contextlib.
         TypeError: At decoration, if `inference` is none.
     """
 
-    __slots__ = ("_error", "_inference", "_inference_error", "_name", "_running")
+    __slots__ = ("__weakref__", "_error", "_inference", "_inference_error", "_name", "_running")
 
     def __init__(self, name: str, *, inference: Inference | None = None) -> None:
         self._error = name_error(name)

@@ -31,6 +31,8 @@ class _Part:
         self._tokens = tokens
         self._held = False
         self._ended = False
+        # Stands for it where the inference says who streams: the inference must not keep what `del` tells of.
+        self._mark = object()
 
     def _before(self) -> None:
         if self._held:
@@ -39,7 +41,7 @@ class _Part:
 
     def _hand_over(self, chunk: Any) -> Any:
         if not self._ended:
-            self.inference.hand_over_part(chunk, self._tokens, self)
+            self.inference.hand_over_part(chunk, self._tokens, self._mark)
             self._held = True
         return chunk
 
@@ -47,7 +49,7 @@ class _Part:
         if not self._ended:
             self._ended = True
             self._before()
-            if self.inference.streaming is self:
+            if self.inference.streaming is self._mark:
                 self.inference.streaming = None
 
     def __del__(self) -> None:
@@ -61,10 +63,11 @@ class PartIterator(_Part, Iterator[Any]):
 
     def __next__(self) -> Any:
         facts = self.inference
-        if facts.streaming is self and (first := facts.first_ns) and (since := facts.held_since) >= first:
+        if facts.streaming is self._mark and (first := facts.first_ns) and (since := facts.held_since) >= first:
+            now = perf_counter_ns()
             self._held = False
             facts.hold_depth = facts.held_since = 0
-            facts.consumer_ns += perf_counter_ns() - since
+            facts.consumer_ns += now - since
         else:
             self._before()
         try:
@@ -72,7 +75,7 @@ class PartIterator(_Part, Iterator[Any]):
         except BaseException:
             self._end()
             raise
-        if facts.streaming is not self or facts.hold_depth or type(chunk) is not str:
+        if facts.streaming is not self._mark or facts.hold_depth or type(chunk) is not str:
             return self._hand_over(chunk)
         now = perf_counter_ns()
         if chunk:
@@ -102,10 +105,11 @@ class PartAsyncIterator(_Part, AsyncIterator[Any]):
 
     async def __anext__(self) -> Any:
         facts = self.inference
-        if facts.streaming is self and (first := facts.first_ns) and (since := facts.held_since) >= first:
+        if facts.streaming is self._mark and (first := facts.first_ns) and (since := facts.held_since) >= first:
+            now = perf_counter_ns()
             self._held = False
             facts.hold_depth = facts.held_since = 0
-            facts.consumer_ns += perf_counter_ns() - since
+            facts.consumer_ns += now - since
         else:
             self._before()
         try:
@@ -113,7 +117,7 @@ class PartAsyncIterator(_Part, AsyncIterator[Any]):
         except BaseException:
             self._end()
             raise
-        if facts.streaming is not self or facts.hold_depth or type(chunk) is not str:
+        if facts.streaming is not self._mark or facts.hold_depth or type(chunk) is not str:
             return self._hand_over(chunk)
         now = perf_counter_ns()
         if chunk:

@@ -130,9 +130,9 @@ def span_attributes(inference: Inference, figures: Figures | None = None) -> dic
     if figures is None:
         figures = Figures(inference)
     facts = zip(_FACTS, _read_facts(inference), strict=True)
-    found: dict[str, Any] = {key: value for key, value in facts if value is not None}
-    found[semconv.OPERATION] = inference.operation
-    found[semconv.OUTCOME] = str(inference.settled)
+    # These first: a provider's limit on attributes keeps what came first.
+    found: dict[str, Any] = {semconv.OPERATION: inference.operation, semconv.OUTCOME: str(inference.settled)}
+    found.update((key, value) for key, value in facts if value is not None)
     if figures.output_tokens is not None:
         found[semconv.OUTPUT_TOKENS] = figures.output_tokens
         found[semconv.TOKEN_COUNT_SOURCE] = token_count_source(inference)

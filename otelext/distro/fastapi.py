@@ -7,7 +7,6 @@ admission holds the upload and the user's own middlewares, and answers to unhand
 from __future__ import annotations
 
 import functools
-import importlib.util
 import sys
 import types
 from importlib.abc import MetaPathFinder
@@ -26,24 +25,42 @@ _DEPTH: Final = 20
 
 def prepare() -> None:
     """Apply the settings as soon as the instrumentation is imported, whoever instruments the application."""
-    if _INSTRUMENTATION in sys.modules:
-        _apply(sys.modules[_INSTRUMENTATION])
+    if (module := sys.modules.get(_INSTRUMENTATION)) is not None:
+        _apply(module)
     elif not any(type(finder) is _Awaited for finder in sys.meta_path):
         sys.meta_path.insert(0, _Awaited())
 
 
 class _Awaited(MetaPathFinder):
-    """Loads wrapt, which loads all of asyncio, only when the instrumentation is imported."""
+    """Applies the settings behind the instrumentation's own code, whoever imports it: wrapt would load all of asyncio."""
 
-    def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:  # noqa: ARG002  # the standard's signature
-        """Hand over to wrapt's finder."""
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        """As the finders behind this one say."""
         if fullname != _INSTRUMENTATION:
             return None
-        from wrapt import register_post_import_hook  # noqa: PLC0415
+        for finder in tuple(sys.meta_path):
+            find = None if type(finder) is _Awaited else getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = None if find is None else find(fullname, path, target)
+            if spec is not None:
+                _apply_behind(spec.loader)
+                return spec
+        return None
 
-        sys.meta_path.remove(self)
-        register_post_import_hook(_apply, fullname)
-        return importlib.util.find_spec(fullname)
+
+def _apply_behind(loader: Any) -> None:
+    run = getattr(loader, "exec_module", None)
+    if run is None:
+        return
+
+    def exec_module(module: Any) -> None:
+        run(module)
+        sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder) is not _Awaited]
+        try:
+            _apply(module)
+        except Exception:  # noqa: BLE001  # the instrumentation goes without our settings
+            report("otelext could not set up FastAPI's instrumentation", exc_info=True)
+
+    loader.exec_module = exec_module
 
 
 def _apply(module: Any) -> None:

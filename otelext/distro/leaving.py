@@ -71,6 +71,8 @@ class Leaving:
             self._wait_in_thread()
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(after_in_child=self._after_fork)
+            # A child of the fork server is set up after its fork and before multiprocessing runs what is registered.
+            _at_end_of_forked_worker(self.leave)
 
     def leave(self) -> None:
         """End the telemetry and return when it is done or the time-out is over."""

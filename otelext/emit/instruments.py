@@ -9,7 +9,6 @@ from opentelemetry.metrics import Observation
 
 from otelext import semconv
 from otelext._version import __version__
-from otelext.capture.failure import report
 from otelext.emit.series import CounterSeries, HistogramSeries
 from otelext.semconv import Kind, Metric
 
@@ -60,7 +59,7 @@ class Instruments:
 
     Attributes:
         limits: What bounds the values of attributes.
-        kept: What others made of attribute sets, by what they made it of; emptied with the sets.
+        kept: What others made of attribute sets, by what they made it of; another one when the sets are.
     """
 
     def __init__(self, provider: MeterProvider, limits: ValueLimits) -> None:
@@ -96,14 +95,15 @@ class Instruments:
 
     def attribute_set(self, key: Key) -> AttributeSet:
         """The series of `key`, or of what is left of it within the limits."""
-        found = self._sets.get(key)
+        sets = self._sets
+        found = sets.get(key)
         if found is None:
             bounded = self.bounded(dict(key))
             # Never remembered by a value beyond the limit, or memory would grow with it.
             bounded_key = tuple(bounded.items())
-            found = self._sets.get(bounded_key)
+            found = sets.get(bounded_key)
             if found is None:
-                found = self._sets[bounded_key] = AttributeSet(bounded, self)
+                found = sets[bounded_key] = AttributeSet(bounded, self)
         return found
 
     def open_histogram(self, metric: Metric, attributes: dict[str, str]) -> HistogramSeries:
@@ -129,20 +129,28 @@ class Instruments:
 
     def forget_series(self) -> None:
         """Ask the SDK anew for its aggregations and its exemplar filter, from the next values on."""
-        self.kept.clear()
-        self._sets.clear()
+        # Not emptied: the worker may be about to put in what it has just made of the old ones.
+        self.kept = {}
+        self._sets = {}
 
     def flush(self) -> None:
-        """Give the SDK what waits in the series, and the observable instruments that it does not have yet."""
+        """Give the SDK what waits in the series, and the observable instruments that it does not have yet.
+
+        Raises:
+            Exception: The last that a provider or an exemplar filter raised; everything else is delivered.
+        """
         while self._awaited:
             self._observe(*self._awaited.pop())
         touched = tuple(self._touched)
         self._touched.clear()
+        failed: Exception | None = None
         for series in touched:
             try:
                 series.flush()
-            except Exception:  # noqa: BLE001  # a foreign provider's; the others are still delivered
-                report("otelext could not record a metric", exc_info=True)
+            except Exception as error:  # noqa: BLE001  # a foreign provider's; the others are still delivered
+                failed = error
+        if failed is not None:
+            raise failed
 
     def after_fork(self) -> None:
         """Begin at zero in a forked child.

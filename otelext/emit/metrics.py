@@ -68,18 +68,19 @@ def _series_of(inference: Inference, to: Instruments) -> _InferenceSeries:
         inference.operation,
         inference.provider,
         inference.model,
-        inference.model_version,
+        inference.model_version if inference.model is not None else None,
         (inference.settled or Outcome.ABANDONED).value,
         inference.error_type,
     )
-    found: _InferenceSeries | None = to.kept.get(kind)
+    kept = to.kept
+    found: _InferenceSeries | None = kept.get(kind)
     if found is None:
         admit = to.limits.admit
         kind = tuple(value and admit(name, value) for name, value in zip(_KIND, kind, strict=True))
-        found = to.kept.get(kind)
+        found = kept.get(kind)
         if found is None:
             # Never by a value beyond the limits, or memory would grow with it.
-            found = to.kept[kind] = _InferenceSeries(kind, to)
+            found = kept[kind] = _InferenceSeries(kind, to)
     return found
 
 

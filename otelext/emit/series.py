@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context
 
-from otelext.capture.failure import report
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
@@ -68,17 +66,23 @@ class _Aggregations:
         self._bounds: tuple[float, ...] | None = None
 
     def take(self, values: Sequence[Value]) -> None:
-        """Aggregate values that were measured one after the other."""
+        """Aggregate values that were measured one after the other.
+
+        Raises:
+            Exception: The last that a provider or an exemplar filter raised; all other values are aggregated.
+        """
+        errors: list[Exception] = []
         consumer = self._consumer
-        if consumer is not None and consumer._reader_storages is not self._storages:  # noqa: SLF001  # see the module
+        while values and consumer is not None and consumer._reader_storages is not self._storages:  # noqa: SLF001  # see the module
             (value, _, context, _), *values = values
-            self._record(value, self._attributes, context)
-            self._resolve(consumer)
-        offered = self._offered(values)
+            if self._recorded(value, context, errors):
+                self._resolve(consumer)
+            consumer = self._consumer
+        offered = self._offered(values, errors) if consumer is not None else ()
         measurement = _Measurement(self._attributes)
         for index, (value, time_unix_nano, context, _) in enumerate(values):
             if self._consumer is None:
-                self._record(value, self._attributes, context)
+                self._recorded(value, context, errors)
                 continue
             measurement.value = value
             measurement.time_unix_nano = time_unix_nano
@@ -88,9 +92,19 @@ class _Aggregations:
                     aggregation.aggregate(measurement, index in offered)
             except (AttributeError, TypeError):  # it asks more of a measurement than it did
                 self._consumer = None
-                self._record(value, self._attributes, context)
+                self._recorded(value, context, errors)
+        if errors:
+            raise errors[-1]
 
-    def _offered(self, values: Sequence[Value]) -> Collection[int]:
+    def _recorded(self, value: float, context: Context, errors: list[Exception]) -> bool:
+        try:
+            self._record(value, self._attributes, context)
+        except Exception as error:  # noqa: BLE001  # a foreign provider's, or a filter's; the other values go on
+            errors.append(error)
+            return False
+        return True
+
+    def _offered(self, values: Sequence[Value], errors: list[Exception]) -> Collection[int]:
         """Places of the values that are offered as exemplars."""
         wanted: list[int] = []
         by_bucket: dict[int, int] = {}
@@ -99,8 +113,8 @@ class _Aggregations:
             if self._filter is not None:
                 try:
                     keep = self._filter(value, time_unix_nano, self._attributes, context)
-                except Exception:  # noqa: BLE001  # a filter of the user's; the value is counted all the same
-                    report("otelext: an exemplar filter raised", exc_info=True)
+                except Exception as error:  # noqa: BLE001  # a filter of the user's; the value is counted all the same
+                    errors.append(error)
                     keep = False
             if keep:
                 if self._bounds is None:

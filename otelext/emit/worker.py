@@ -35,7 +35,7 @@ class Worker:
 
     Attributes:
         capacity: Records that may wait.
-        observers: Called with every finished `Inference`, after its metrics and spans.
+        observers: Called with every finished `Inference`, after its spans; its metrics go out with the batch.
     """
 
     def __init__(
@@ -154,6 +154,7 @@ class Worker:
     def _drain_batch(self) -> None:
         queue = self._queue
         flushes: list[_Flush] = []
+        delivered = time.monotonic()
         for index in range(min(len(queue), _BATCH)):
             if index % _SLICE == _SLICE - 1:
                 time.sleep(0)
@@ -162,6 +163,9 @@ class Worker:
                 flushes.append(record)
             else:
                 self._emit(record)
+                if time.monotonic() - delivered > _POLL_S:  # a processor that blocks holds no metrics up
+                    self._guard(self._after_batch)
+                    delivered = time.monotonic()
         self._guard(self._after_batch)
         if self._dropped != self._dropped_told:
             self._dropped_told = self._dropped

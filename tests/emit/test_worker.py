@@ -59,6 +59,21 @@ def test_counters_are_delivered_after_each_batch_and_not_after_each_record() -> 
     assert len(deliveries) < 100
 
 
+def test_records_that_take_long_hold_no_delivery_up() -> None:
+    deliveries: list[int] = []
+    seen: list[int] = []
+
+    def slow(record: int) -> None:
+        threading.Event().wait(0.06)
+        seen.append(record)
+
+    worker = Worker(slow, lambda: deliveries.append(len(seen)))
+    for number in range(5):
+        worker.submit(number)
+    assert worker.force_flush(DEADLINE_S)
+    assert {1, 2, 3, 4, 5} <= set(deliveries)
+
+
 def test_a_full_queue_drops_the_newest_and_counts_them(
     gate: threading.Event, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
