@@ -68,16 +68,35 @@ def test_whatever_comes_by_otlp_is_redacted_before_it_leaves(name: str) -> None:
     configuration = read(name)
     needed = {
         "traces": ("transform/status", "redaction", "transform/length", "redaction/length"),
-        "metrics": ("filter/unstorable", "redaction/metrics", "transform/merge"),
+        "metrics": (
+            *("filter/unstorable", "redaction/metrics", "transform/series_length", "redaction/series_length"),
+            "transform/merge",
+        ),
         "logs": ("transform/body", "redaction/logs", "transform/body_back"),
     }
     for pipeline, parts in pipelines(configuration).items():
-        if "otlp" not in parts["receivers"] or parts["exporters"] == ["span_metrics"]:
-            continue  # what span_metrics makes passes the pipeline `metrics`
+        if "otlp" not in parts["receivers"]:
+            continue
+        if parts["exporters"] == ["span_metrics"]:  # which reads neither statuses' messages nor trace states
+            assert tuple(parts["processors"][-3:]) == needed["traces"][1:]
+            continue
         if "filter/not_made_by_collectors" in parts["processors"]:
             continue
         places = [parts["processors"].index(part) for part in needed[pipeline.partition("/")[0]]]
         assert places == sorted(places), pipeline
+
+
+@pytest.mark.parametrize("name", ["single", "gateway"])
+def test_what_span_metrics_makes_is_redacted_too(name: str) -> None:
+    takers = [parts for parts in pipelines(read(name)).values() if "span_metrics" in parts["receivers"]]
+    assert ["redaction/metrics" in parts["processors"] for parts in takers] == [True]
+
+
+def test_the_gateway_keeps_what_span_metrics_reads() -> None:
+    gateway = read("gateway")
+    dimensions = {dimension["name"] for dimension in gateway["connectors"]["span_metrics"]["dimensions"]}
+    (kept,) = gateway["processors"]["transform/counted"]["trace_statements"]
+    assert set(re.findall(r'"([^"]+)"', kept)) == dimensions
 
 
 @pytest.mark.parametrize("name", ["single", "gateway"])
@@ -88,8 +107,8 @@ def test_nothing_passes_where_a_rule_fails(name: str) -> None:
     }
     for key, part in processors.items():
         if key.startswith("redaction"):
-            # The one that takes what is too long stands behind another.
-            assert part["allow_all_keys"] is (key == "redaction/length")
+            # Those that take what is too long stand behind others.
+            assert part["allow_all_keys"] is key.endswith("length")
 
 
 def test_the_two_filters_of_the_gateway_are_each_others_opposite() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -31,6 +32,8 @@ HOUR: Final = 3600
 CUMULATIVE: Final = {"aggregationTemporality": 2}
 EXPORT: Final = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 LONG: Final = 70_000
+# Of a label's value in Prometheus, in characters: collector/README.md says so.
+LABEL: Final = 1024
 
 
 class Door:
@@ -165,6 +168,48 @@ def test_a_resource_and_a_scope_that_are_too_long_are_cut(door: Door) -> None:
     }
     door.post("traces", message)
     until(lambda: door.stack.jaeger.trace(long["traceId"]), "the span", 60)
+
+
+LONG_VALUES: Final = {
+    "text": "v" * 2_000_000,
+    "letters": "\N{LATIN SMALL LETTER E WITH ACUTE}" * 1_000_000,
+    "list": ["v" * 100] * 20_000,
+}
+
+
+def test_no_label_in_prometheus_is_longer_than_its_limit(door: Door) -> None:
+    """Prometheus has all labels in memory, several times over while it takes them in."""
+    for kind, value in LONG_VALUES.items():
+        resource = {semconv.SERVICE_NAME: f"labels-{door.name}-{kind}", "deployment.environment.name": value}
+        spans = [
+            span("before", {"http.route": "/short"}),
+            span("route", {"http.route": value}),
+            span("n" * LONG, {"http.route": "/named"}),
+        ]
+        door.post("traces", otlp_json.traces(spans, resource))
+        values = {"dataPoints": [point(asDouble=1.0, attributes=attributes({"vlm.stage": value}))]}
+        found = [
+            counter("labels.before"),
+            counter("labels.long", **values),
+            {"name": "labels.gauge", "gauge": values},
+            counter("n" * LONG),
+            counter("labels.after"),
+        ]
+        message = otlp_json.metrics(found, resource)
+        message["resourceMetrics"][0]["scopeMetrics"][0]["scope"].update(
+            {"version": "v" * LONG, "attributes": attributes({"http.route": value})}
+        )
+        door.post("metrics", message)
+    prometheus = door.stack.prometheus
+    for kind in LONG_VALUES:
+        ours = f'{{service_name="labels-{door.name}-{kind}"}}'
+        for name in ("before_total", "long_total", "gauge", "after_total"):
+            until(partial(prometheus.query, f"labels_{name}{ours}"), f"{name} of {ours}", 60)
+        calls = f"traces_span_metrics_calls_total{ours}"
+        until(lambda calls=calls: prometheus.value(calls) == len(spans), calls, 60)  # type: ignore[misc]
+    everything = [one["metric"] for one in prometheus.query('{__name__=~".+"}')]
+    assert max(len(text) for series in everything for text in series.values()) <= LABEL
+    assert door.all_run()
 
 
 @pytest.mark.parametrize(("sent", "stored"), [(300_000, 300_000), (3_000_000, 2**20)])
