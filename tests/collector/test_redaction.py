@@ -11,7 +11,7 @@ from otelext import semconv
 from tests.distro.processes import plain, run_program
 from tests.otlp_receiver import OtlpReceiver
 
-from .configurations import pipelines, read
+from .configurations import Section, pipelines, read
 
 ALLOWED = allowed_attributes.ALLOWED.read_text().splitlines()
 
@@ -57,10 +57,35 @@ def test_no_name_is_listed_twice_or_in_the_catalogue_already() -> None:
 def test_both_files_redact_alike() -> None:
     single, gateway = read("single")["processors"], read("gateway")["processors"]
     redacting = {name for name in single if re.match(r"redaction|transform|filter", name)}
-    # No agent sends to it, of whose records log.file.name would be true.
+    # No agent sends to it, of whose records log.file.name and a Collector's scope would be true.
     assert redacting - gateway.keys() == {"transform/sent_logs"}
     for name in redacting & gateway.keys():
-        assert single[name] == gateway[name], name
+        assert single[name] == without_belief_in_scopes(gateway[name]), name
+
+
+def without_belief_in_scopes(processor: Section) -> Section:
+    statements = processor.get("log_statements")
+    if statements is None:
+        return processor
+    believing = re.compile(r" and not IsMatch\(scope\.name, [^)]+\)")
+    return {**processor, "log_statements": [believing.sub("", statement) for statement in statements]}
+
+
+@pytest.mark.parametrize(
+    "scope", ["go.opentelemetry.io/collector/x", "github.com/open-telemetry/opentelemetry-collector-contrib/x"]
+)
+def test_agents_rename_the_scopes_that_gateways_believe(scope: str) -> None:
+    gateway, agent = read("gateway")["processors"], read("agent")
+    believing = [gateway["transform/body"], gateway["filter/made_by_collectors"]]
+    believed = re.findall(r'IsMatch\(scope\.name, "([^"]+)"', str(believing))
+    assert len(believed) == 2
+    assert any(re.search(pattern, scope) for pattern in believed)
+    for name, parts in pipelines(agent).items():
+        if "otlp" in parts["receivers"] and name != "traces":
+            assert parts["receivers"] == ["otlp"], "what the agent says itself goes a way of its own"
+            (sent,) = (part for part in parts["processors"] if part.startswith("transform/sent"))
+            (renamed,) = re.findall(r'replace_pattern\(scope\.name, "([^"]+)"', str(agent["processors"][sent]))
+            assert re.search(renamed, scope)
 
 
 @pytest.mark.parametrize("name", ["single", "gateway"])

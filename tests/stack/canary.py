@@ -13,6 +13,12 @@ from tests.stack.otlp_json import attributes
 
 # A name that every list allows, and which therefore may not carry anything but a flat value.
 ALLOWED: Final = "vlm.document_type"
+# By which gateways know what Collectors say of themselves; any library may call itself so.
+COLLECTORS_SCOPES: Final = (
+    "go.opentelemetry.io/collector/receiver/otlpreceiver",
+    "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/prometheusreceiver",
+)
+LINES: Final = 4 + len(COLLECTORS_SCOPES)
 
 
 class Canary:
@@ -166,8 +172,12 @@ class Canary:
                 },
             ),
         ]
-        scope = {"scope": self._scope("metrics"), "metrics": found}
-        return {"resourceMetrics": [{"resource": self._resource("metrics"), "scopeMetrics": [scope]}]}
+        scopes = [{"scope": self._scope("metrics"), "metrics": found}]
+        for n, name in enumerate(COLLECTORS_SCOPES):
+            points = [point(f"counter of {name}", asDouble=1.0)]
+            claimed = {"name": f"{self.metric_prefix}.claimed.{n}", "sum": {**cumulative, "dataPoints": points}}
+            scopes.append({"scope": {**self._scope(f"metrics, {name}"), "name": name}, "metrics": [claimed]})
+        return {"resourceMetrics": [{"resource": self._resource("metrics"), "scopeMetrics": scopes}]}
 
     def _logs(self) -> dict[str, Any]:
         def record(place: str, body: Any) -> dict[str, Any]:
@@ -194,5 +204,8 @@ class Canary:
             record("map", {"text": self._secret("body: map"), self._secret("body: map's name"): 1}),
             record("list", [self._secret("body: list")]),
         ]
-        scope = {"scope": self._scope("logs"), "logRecords": records}
-        return {"resourceLogs": [{"resource": self._resource("logs"), "scopeLogs": [scope]}]}
+        scopes = [{"scope": self._scope("logs"), "logRecords": records}]
+        for name in COLLECTORS_SCOPES:
+            claimed = [record(f"claimed of {name}", f"text {self._secret(f'body: {name}')}")]
+            scopes.append({"scope": {**self._scope(f"logs, {name}"), "name": name}, "logRecords": claimed})
+        return {"resourceLogs": [{"resource": self._resource("logs"), "scopeLogs": scopes}]}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stack.canary import Canary
+from tests.stack.canary import COLLECTORS_SCOPES, LINES, Canary
 from tests.stack.servers import get, until
 
 if TYPE_CHECKING:
@@ -43,8 +44,9 @@ def stored(stack: Stack, request: pytest.FixtureRequest) -> Stored:
     ours = f'{{service_name="{sent.service}"}}'
     span_calls = f"traces_span_metrics_calls_total{ours}"
     until(lambda: stack.jaeger.trace(sent.trace_id), "the trace", 60)
-    until(lambda: len(stack.loki.lines(ours)) == 4, "the lines", 60)
-    until(lambda: stack.prometheus.query(f"{sent.metric_prefix}_counter_total"), "the counter", 60)
+    until(lambda: len(stack.loki.lines(ours)) == LINES, "the lines", 60)
+    for name in ("counter_total", *(f"claimed_{n}" for n in range(len(COLLECTORS_SCOPES)))):
+        until(partial(stack.prometheus.query, f"{sent.metric_prefix}_{name}"), f"the metric {name}", 60)
     until(lambda: stack.prometheus.query(span_calls), "span_metrics' series", 60)
     prometheus = stack.prometheus.url
     everything = {"match[]": '{__name__=~".+"}'}
@@ -129,6 +131,7 @@ def test_what_is_on_the_list_arrives_everywhere(stack: Stack, stored: Stored) ->
         ("histogram", "_bucket"),
         ("exponential", ""),
         ("summary", "_sum"),
+        *((f"claimed_{n}", "") for n in range(len(COLLECTORS_SCOPES))),
     ):
         (*series,) = stack.prometheus.query(f"{sent.metric_prefix}_{kind}{suffix}")
         assert series, kind
@@ -136,7 +139,7 @@ def test_what_is_on_the_list_arrives_everywhere(stack: Stack, stored: Stored) ->
     exemplars = stack.prometheus.exemplars(f"{sent.metric_prefix}_histogram_bucket")
     assert [exemplar["labels"]["trace_id"] for exemplar in exemplars] == [sent.trace_id]
     lines = stack.loki.lines(f'{{service_name="{sent.service}"}} | trace_id="{sent.trace_id}"')
-    assert [labels["vlm_document_type"] for labels, _ in lines] == [sent.arriving] * 4
+    assert [labels["vlm_document_type"] for labels, _ in lines] == [sent.arriving] * LINES
     assert {line for _, line in lines} == {"[redacted]"}
 
 
