@@ -7,7 +7,8 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tests.stack.stack import Stack
 
 pytestmark = pytest.mark.timeout(300)
+
+CONTAINERS: Final = ("plain", "ours", "docker", "many", "equal", "equal-docker")
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def reading(folder: Path, binary: Path, way: dict[str, str], **more: str) -> Rea
         "SYSLOG_FILES": f"[{folder}/syslog/*]",
     }
     found = Reading(Collector("agent", binary, ["agent.yaml"], folder, {**way, **files, **more}), folder)
-    for file in (found.json_file, found.syslog_file, *map(found.container_file, ("plain", "ours", "docker", "many"))):
+    for file in (found.json_file, found.syslog_file, *map(found.container_file, CONTAINERS)):
         file.parent.mkdir(parents=True)
     return found
 
@@ -155,6 +158,22 @@ def test_syslog_lines_keep_their_program_and_severity(stack: Stack, files: Readi
         assert labels["process_pid"] == pid
         assert labels["host_name"] == program.replace("prog", "host")
         assert labels.get("severity_number") == severity
+
+
+def test_equal_lines_of_one_moment_are_as_many_as_were_written(stack: Stack, files: Reading) -> None:
+    """Loki keeps one of two records that are equal in everything."""
+    append(files.json_file, json_line("equal-json", "once more") * 3)
+    append(files.container_file("equal"), f"{now()} stdout F once more\n" * 3)
+    docker = {"log": "once more\n", "stream": "stdout", "time": now()}
+    append(files.container_file("equal-docker"), (json.dumps(docker) + "\n") * 3)
+    append(files.syslog_file, f"{now()} host equal-syslog: once more\n" * 3)
+    for service in ("equal-json", "equal", "equal-docker", "equal-syslog"):
+        lines = f'{{service_name="{service}"}} |= "once more"'
+        until(partial(three, stack, lines), f"three of {lines}")
+
+
+def three(stack: Stack, selector: str) -> bool:
+    return stack.loki.count(selector) == 3
 
 
 class Log:
