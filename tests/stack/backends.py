@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tests.stack.servers import get
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,3 @@ class Loki:
         answer = get(f"{self.url}/loki/api/v1/query", query=f"sum(count_over_time({selector}[{seconds}s]))")
         assert answer.status_code == 200, answer.text
         return sum(int(float(series["value"][1])) for series in answer.json()["data"]["result"])
-
-
-def label_names(series: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Every label of some series, without the name."""
-    return {label for one in series for label in one["metric"]} - {"__name__"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import re
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -12,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from document_vlm import language
 from document_vlm.client import BROKEN, HANGING_UP, QUICK, Client, Outcome
 from document_vlm.load import Mix, run
 from otelext import semconv
 from tests.compose.composition import ROOT
-from tests.stack.backends import label_names, tags
+from tests.stack.backends import tags
 from tests.stack.servers import Server, until
 from tests.stack.stack import Stack
 
@@ -29,6 +32,21 @@ MIX = Mix(quick=4, slow=0, hanging_up=2, broken=2, clients=2)
 SERVICE = "document-vlm"
 # As Prometheus spells a metric's name: https://prometheus.io/docs/guides/opentelemetry/
 SELECT = f'{{service_name="{SERVICE}"}}'
+
+
+# What every request of these clients asks for.
+ASKED = {
+    semconv.OPERATION: "chat",
+    semconv.PROVIDER: language.PROVIDER,
+    semconv.REQUEST_MODEL: language.MODEL,
+}
+# Labels that come of the resource, or of Prometheus itself.
+RESOURCE = {"service_name", "service_instance_id", "job", "instance", "host_name", "service_namespace"}
+
+
+def spelled(name: str) -> str:
+    """A name as Prometheus has it."""
+    return name.replace(".", "_")
 
 
 @dataclass(frozen=True)
@@ -68,6 +86,13 @@ def sent(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Sent:
         service.stop()
     assert [o.status for o in outcomes if o.behaviour == QUICK] == [200] * MIX.quick, outcomes
     return Sent(outcomes)
+
+
+def usage(outcome: Outcome) -> dict[str, int]:
+    """Tokens, as the last of the events says that a client got."""
+    *_, data = re.findall(rb"^data: (.+)$", outcome.body, re.MULTILINE)
+    found: dict[str, int] = json.loads(data)["usage"]
+    return found
 
 
 def trace_of(stack: Stack, request_id: str) -> list[dict[str, Any]]:
@@ -120,27 +145,56 @@ def test_counts_in_prometheus_are_those_sent(stack: Stack, sent: Sent) -> None:
     ):
         stage = ', vlm_stage="prefill"' if "stage" in metric else ""
         assert stack.prometheus.value(f'{metric}{{service_name="{SERVICE}"{stage}}}') == count, metric
-    assert stack.prometheus.value('vlm_tokens_total{vlm_outcome="completed",gen_ai_token_type="output"}') > 0
+
+
+@pytest.mark.parametrize("kind", ["input", "output"])
+def test_tokens_in_prometheus_are_those_that_the_clients_were_told(stack: Stack, sent: Sent, kind: str) -> None:
+    told = sum(usage(outcome)[f"{kind}_tokens"] for outcome in sent.of(QUICK))
+    assert told
+    completed = f'vlm_tokens_total{{service_name="{SERVICE}",vlm_outcome="completed",gen_ai_token_type="{kind}"}}'
+    until(lambda: stack.prometheus.value(completed) == told, lambda: f"{told} of {stack.prometheus.query(completed)}")
 
 
 @pytest.mark.parametrize("metric", [semconv.TTFT, semconv.TPOT, semconv.REQUEST_DURATION, semconv.STAGE_DURATION])
-def test_histograms_in_prometheus_have_the_catalogues_buckets_and_labels(
-    stack: Stack, sent: Sent, metric: semconv.Metric
-) -> None:
+def test_histograms_in_prometheus_have_the_catalogues_buckets(stack: Stack, sent: Sent, metric: semconv.Metric) -> None:
     assert sent.outcomes
-    name = f"{metric.name.replace('.', '_')}_seconds_bucket"
+    name = f"{spelled(metric.name)}_seconds_bucket"
     series = until(lambda: stack.prometheus.query(f"{name}{SELECT}"), name)
     assert {float(one["metric"]["le"]) for one in series} == {*metric.buckets, math.inf}
-    allowed = {key.replace(".", "_") for key in metric.attribute_keys}
-    resource = {"service_name", "service_instance_id", "job", "instance", "host_name", "service_namespace"}
-    assert label_names(series) - resource - {"le"} <= allowed
 
 
-def test_an_exemplar_in_prometheus_leads_to_its_trace_in_jaeger(stack: Stack, sent: Sent) -> None:
+@pytest.mark.parametrize(
+    ("metric", "suffix"),
+    [
+        *((metric, "_seconds_count") for metric in (semconv.TTFT, semconv.TPOT, semconv.REQUEST_DURATION)),
+        (semconv.STAGE_DURATION, "_seconds_count"),
+        (semconv.TTFT_STAGE_TIME, "_seconds_total"),
+        (semconv.INFERENCES, "_total"),
+        (semconv.TOKENS, "_total"),
+        (semconv.IMAGES, "_total"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_series_in_prometheus_have_the_catalogues_labels(
+    stack: Stack, sent: Sent, metric: semconv.Metric, suffix: str
+) -> None:
     assert sent.outcomes
-    exemplars = until(
-        lambda: stack.prometheus.exemplars(f"gen_ai_server_time_to_first_token_seconds_bucket{SELECT}"), "an exemplar"
-    )
+    # Without those that failed, whose error.type the others lack.
+    found = f'{spelled(metric.name)}{suffix}{{service_name="{SERVICE}",error_type=""}}'
+    series = until(lambda: stack.prometheus.query(found), found)
+    labels = {spelled(key) for key in metric.attributes} - {"error_type"}
+    told = {spelled(key): value for key, value in ASKED.items() if key in metric.attributes}
+    for one in series:
+        assert one["metric"].keys() - RESOURCE - {"__name__"} == labels, one
+        assert told.items() <= one["metric"].items(), one
+
+
+@pytest.mark.parametrize(
+    "histogram", ["gen_ai_server_time_to_first_token_seconds", "traces_span_metrics_duration_milliseconds"]
+)
+def test_an_exemplar_in_prometheus_leads_to_its_trace_in_jaeger(stack: Stack, sent: Sent, histogram: str) -> None:
+    assert sent.outcomes
+    exemplars = until(lambda: stack.prometheus.exemplars(f"{histogram}_bucket{SELECT}"), "an exemplar")
     for exemplar in exemplars:
         trace = stack.jaeger.trace(exemplar["labels"]["trace_id"])
         assert any(span["spanID"] == exemplar["labels"]["span_id"] for span in trace)
@@ -157,14 +211,24 @@ def test_log_lines_in_loki_are_found_by_trace_id(stack: Stack, sent: Sent) -> No
 def test_the_collector_took_and_sent_everything(stack: Stack, sent: Sent) -> None:
     assert sent.outcomes
 
-    def total(metric: str) -> float:
-        return stack.prometheus.value(f"{{__name__=~'otelcol_{metric}(_total)?'}}")
+    def total(metric: str, labels: str = "") -> float:
+        return stack.prometheus.value(f"{{__name__=~'otelcol_{metric}(_total)?'{labels}}}")
 
-    def balanced() -> bool:
-        spans = total("receiver_accepted_spans")
-        return spans > 0 and total("exporter_sent_spans") == spans
+    def unbalanced() -> list[str]:
+        return [
+            signal
+            for signal in ("spans", "log_records")
+            if not 0 < total(f"receiver_accepted_{signal}") == total(f"exporter_sent_{signal}")
+        ]
 
-    until(balanced, "as many spans sent as accepted, by the Collector's own metrics in Prometheus", 60)
-    for failure in ("receiver_refused", "exporter_send_failed", "exporter_enqueue_failed", "processor_refused"):
+    until(
+        lambda: not unbalanced(),
+        lambda: f"as many {unbalanced()} sent as accepted, by the Collector's own metrics in Prometheus",
+        60,
+    )
+    # Of the service's lines alone, without the Collector's own.
+    assert stack.loki.count(SELECT) == total("receiver_accepted_log_records", ",receiver='otlp'")
+    failures = ("receiver_refused", "receiver_failed", "exporter_send_failed", "exporter_enqueue_failed")
+    for failure in (*failures, "processor_refused"):
         for signal in ("spans", "metric_points", "log_records"):
             assert total(f"{failure}_{signal}") == 0, (failure, signal)
