@@ -42,7 +42,10 @@ class Collector(Server):
     def __init__(
         self, name: str, binary: Path, files: Sequence[str], folder: Path, variables: Mapping[str, str | Path | int]
     ) -> None:
-        self._ports = {part: free_port() for part in ("GRPC", "HTTP", "HEALTH", "SELF")}
+        self._host = variables.get("HOST", "127.0.0.1")
+        self._ports = {
+            part: variables.get(f"{part}_PORT") or free_port() for part in ("GRPC", "HTTP", "HEALTH", "SELF")
+        }
         values = {
             "ALLOWED_ATTRIBUTES": FILES / "allowed_attributes.yaml",
             "STORAGE": folder / name,
@@ -54,15 +57,15 @@ class Collector(Server):
         arguments = [READ_BEFORE_NOTED, *(f"--config={part}" for part in configuration)]
         command = Command(str(binary), arguments, {"PATH": os.environ["PATH"], **environment})
         folder.mkdir(parents=True, exist_ok=True)
-        super().__init__(name, command, f"http://127.0.0.1:{self._ports['HEALTH']}/", folder)
+        super().__init__(name, command, f"http://{self._host}:{self._ports['HEALTH']}/", folder)
 
     @property
     def otlp_http(self) -> str:
-        return f"http://127.0.0.1:{self._ports['HTTP']}"
+        return f"http://{self._host}:{self._ports['HTTP']}"
 
     @property
     def otlp_grpc(self) -> str:
-        return f"127.0.0.1:{self._ports['GRPC']}"
+        return f"{self._host}:{self._ports['GRPC']}"
 
 
 def backends(stack: Stack) -> dict[str, str]:
