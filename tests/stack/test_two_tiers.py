@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,15 @@ import pytest
 
 from otelext import Outcome, semconv
 from tests.stack import otlp_json
+from tests.stack.collectors import Collector
 from tests.stack.reliability import GATEWAY_KILLED, Figures, record
 from tests.stack.servers import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from tests.stack.collectors import Collector, TwoTiers
+    from tests.stack.collectors import TwoTiers
     from tests.stack.stack import Stack
 
 pytestmark = pytest.mark.timeout(300)
@@ -176,3 +179,38 @@ def test_a_gateway_that_is_stopped_decides_on_what_it_holds(stack: Stack, tiers:
         gateway.stop()
         gateway.start()
     until(lambda: kept(stack, service) == dict.fromkeys(errors, SPANS), "a trace, or a span of one", 60)
+
+
+@pytest.mark.usefixtures("_all_run_again")
+def test_a_gateway_that_is_gone_holds_all_traces_up_until_it_is_off_the_list(
+    stack: Stack, tiers: TwoTiers, programs: dict[str, Path], tmp_path: Path
+) -> None:
+    """As docs/pipeline.md says. Once the first half fails, living gateways get theirs, and the page can say so."""
+    gone = tiers.gateways[2]
+    way = tiers.way_to_gateways()
+    service = "gateway-gone"
+    errors: list[str] = []
+
+    def more(agent: Collector) -> None:
+        """A batch, of which each gateway has to get a part."""
+        trace_ids = [otlp_json.trace_id() for _ in range(30)]
+        send(agent, service, [span for trace_id in trace_ids for span in spans_of("error", trace_id)], 1)
+        errors.extend(trace_ids)
+        time.sleep(0.5)
+
+    def counted() -> float:
+        return stack.prometheus.value(f'traces_span_metrics_calls_total{{service_name="{service}"}}')
+
+    gone.kill()
+    with Collector("left", programs["otelcol"], ["agent.yaml"], tmp_path, way) as agent:
+        for _ in range(12):
+            more(agent)
+        # Each of the four consumers holds a batch, and has brought at most the living gateways' parts of it to them.
+        until(lambda: "Exporting failed" in agent.output, "word of the agent's that a gateway is gone")
+        time.sleep(5)
+        assert counted() <= 4 * 30 * SPANS
+    left = ", ".join(gateway.otlp_grpc for gateway in tiers.gateways if gateway is not gone)
+    with Collector("left", programs["otelcol"], ["agent.yaml"], tmp_path, {**way, "GATEWAYS": f"[{left}]"}) as agent:
+        more(agent)
+        until(lambda: kept(stack, service) == dict.fromkeys(errors, SPANS), "a trace, or a span of one", 60)
+        agent.stop(10)  # as an agent can't while a gateway of its list is down
