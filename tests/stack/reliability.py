@@ -47,7 +47,7 @@ class Fault:
 
 BACKENDS_DOWN: Final = Fault("each backend killed under load for a minute, for a third of it all")
 COLLECTOR_KILLED: Final = Fault("Collector killed with a full queue, and again while it empties")
-DISK_FULL: Final = Fault("disk of the queue full", ("full disk",))
+DISK_FULL: Final = Fault("disk of the queue full")
 RESTARTED_ON_FULL_DISK: Final = Fault("disk of the queue full, Collector killed and started again", ("full disk",))
 RATE: Final = Fault("10,000 spans/s for a minute")
 FLOOD: Final = Fault("20 senders of 4 MB each at once")

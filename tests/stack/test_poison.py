@@ -222,3 +222,21 @@ def test_a_line_that_is_too_long_is_cut_and_stored_with_its_neighbours(door: Doo
     door.post("logs", otlp_json.logs(records, resource))
     lines = until(lambda: door.stack.loki.lines(f'{{service_name="{service}"}}'), "the lines", 60)
     assert sorted(len(line) for _, line in lines) == [len("after"), len("before"), stored]
+
+
+BAD_RECORDS: Final = {
+    "old": {"timeUnixNano": lambda: nanoseconds(40 * 24 * HOUR)},
+    "of the future": {"timeUnixNano": lambda: nanoseconds(-2 * HOUR)},
+    "too many attributes": {"attributes": lambda: attributes({"http.route": "r" * LONG})},
+}
+
+
+@pytest.mark.parametrize("kind", BAD_RECORDS)
+def test_a_log_record_that_loki_refuses_goes_alone(door: Door, kind: str) -> None:
+    service = f"refused-{door.name}-{kind.replace(' ', '-')}"
+    good = [{"timeUnixNano": nanoseconds(0), "body": {"stringValue": body}} for body in ("before", "after")]
+    bad = {**good[0], "body": {"stringValue": "bad"}, **{key: value() for key, value in BAD_RECORDS[kind].items()}}
+    resource = {semconv.SERVICE_NAME: service, "telemetry.distro.name": "otelext"}
+    door.post("logs", otlp_json.logs([good[0], bad, good[1]], resource))
+    ours = f'{{service_name="{service}"}}'
+    until(lambda: {line for _, line in door.stack.loki.lines(ours)} == {"before", "after"}, "the lines around it", 60)
