@@ -172,7 +172,7 @@ class Canary:
                 },
             ),
         ]
-        scopes = [{"scope": self._scope("metrics"), "metrics": found}]
+        scopes: list[dict[str, Any]] = [{"scope": self._scope("metrics"), "metrics": found}]
         for n, name in enumerate(COLLECTORS_SCOPES):
             points = [point(f"counter of {name}", asDouble=1.0)]
             claimed = {"name": f"{self.metric_prefix}.claimed.{n}", "sum": {**cumulative, "dataPoints": points}}
@@ -204,7 +204,7 @@ class Canary:
             record("map", {"text": self._secret("body: map"), self._secret("body: map's name"): 1}),
             record("list", [self._secret("body: list")]),
         ]
-        scopes = [{"scope": self._scope("logs"), "logRecords": records}]
+        scopes: list[dict[str, Any]] = [{"scope": self._scope("logs"), "logRecords": records}]
         for name in COLLECTORS_SCOPES:
             claimed = [record(f"claimed of {name}", f"text {self._secret(f'body: {name}')}")]
             scopes.append({"scope": {**self._scope(f"logs, {name}"), "name": name}, "logRecords": claimed})

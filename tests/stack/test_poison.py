@@ -21,7 +21,7 @@ from tests.stack.otlp_json import attributes
 from tests.stack.servers import until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tests.stack.collectors import Collector, TwoTiers
     from tests.stack.stack import Stack
@@ -187,7 +187,7 @@ def test_no_label_in_prometheus_is_longer_than_its_limit(door: Door) -> None:
             span("n" * LONG, {"http.route": "/named"}),
         ]
         door.post("traces", otlp_json.traces(spans, resource))
-        values = {"dataPoints": [point(asDouble=1.0, attributes=attributes({"vlm.stage": value}))]}
+        values: dict[str, Any] = {"dataPoints": [point(asDouble=1.0, attributes=attributes({"vlm.stage": value}))]}
         found = [
             counter("labels.before"),
             counter("labels.long", **values),
@@ -224,7 +224,7 @@ def test_a_line_that_is_too_long_is_cut_and_stored_with_its_neighbours(door: Doo
     assert sorted(len(line) for _, line in lines) == [len("after"), len("before"), stored]
 
 
-BAD_RECORDS: Final = {
+BAD_RECORDS: Final[dict[str, dict[str, Callable[[], Any]]]] = {
     "old": {"timeUnixNano": lambda: nanoseconds(40 * 24 * HOUR)},
     "of the future": {"timeUnixNano": lambda: nanoseconds(-2 * HOUR)},
     "too many attributes": {"attributes": lambda: attributes({"http.route": "r" * LONG})},
