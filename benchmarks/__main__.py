@@ -32,7 +32,7 @@ BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 PROGRAMS: Mapping[str, Sequence[str]] = {
     "request_path": ("--rounds", "11"),
-    "per_token": ("--rounds", "11"),
+    "per_token": (),
     "streams": ("--rounds", "11"),
     "streams_uvicorn": ("--rounds", "5"),
     "start": ("--rounds", "9"),
@@ -74,7 +74,9 @@ TARGETS = (
         None,
     ),
     Target(f"a token of a generator, to {LEAN}", "per_token", "otelext", "generator", 1.1),
+    Target(f"the lower bound of a generator's token, to {LEAN}", "per_token", "lower bound", "generator", None),
     Target(f"a token of an async generator, to {LEAN}", "per_token", "otelext", "async generator", 1.1),
+    Target(f"the lower bound of an async generator's, to {LEAN}", "per_token", "lower bound", "async generator", None),
     Target(f"a token of `stream()`, to {LEAN}", "per_token", "otelext", "stream()", None),
     Target(f"a token of a callback, to {LEAN}", "per_token", "otelext", "callback", None),
     Target("import and configure, to the SDK alone", "start", "import otelext, configure()", "CPU", 1.1),

@@ -28,12 +28,22 @@ if TYPE_CHECKING:
 class Facts:
     """What is known of one stream, in nanoseconds on `perf_counter_ns`."""
 
-    __slots__ = ("chunks", "consumer_at_last_ns", "consumer_ns", "first_ns", "held_since", "last_ns", "runs_ahead")
+    __slots__ = (
+        "chunks",
+        "consumer_at_last_ns",
+        "consumer_ns",
+        "first_ns",
+        "flowing",
+        "held_since",
+        "last_ns",
+        "runs_ahead",
+    )
 
     def __init__(self) -> None:
         self.first_ns: int | None = None
         self.last_ns: int | None = None
         self.runs_ahead = False
+        self.flowing = True
         self.chunks = self.consumer_ns = self.consumer_at_last_ns = self.held_since = 0
 
     def callback(self, n: int) -> None:
@@ -117,6 +127,36 @@ def lean_isolated(inner: Iterator[str], facts: Facts) -> Iterator[str]:
         facts.consumer_ns += perf_counter_ns() - now
 
 
+def lean_checked(inner: Iterator[str], facts: Facts) -> Iterator[str]:
+    """As `lean_isolated`, and look at what may be otherwise: who tells output, what a chunk is, and whether all has ended."""
+    context = set_value("lean", facts)
+    while True:
+        outer = get_current()
+        attach(context)
+        try:
+            chunk = next(inner)
+        except StopIteration:
+            return
+        finally:
+            context = get_current()
+            attach(outer)
+        if not facts.flowing or type(chunk) is not str:
+            raise TypeError(chunk)
+        now = perf_counter_ns()
+        if chunk:
+            if facts.first_ns is None:
+                facts.first_ns = now
+            facts.last_ns = now
+            facts.consumer_at_last_ns = facts.consumer_ns
+            facts.chunks += 1
+        facts.held_since = now
+        yield chunk
+        now = perf_counter_ns()
+        if facts.flowing and (since := facts.held_since):
+            facts.held_since = 0
+            facts.consumer_ns += now - since
+
+
 async def lean_async(inner: AsyncIterator[str], facts: Facts) -> AsyncIterator[str]:
     """As `lean`, of an async iterator."""
     async for chunk in inner:
@@ -157,3 +197,33 @@ async def lean_isolated_async(inner: AsyncIterator[str], facts: Facts) -> AsyncI
         yield chunk
         facts.held_since = 0
         facts.consumer_ns += perf_counter_ns() - now
+
+
+async def lean_checked_async(inner: AsyncIterator[str], facts: Facts) -> AsyncIterator[str]:
+    """As `lean_checked`, of an async iterator."""
+    context = set_value("lean", facts)
+    while True:
+        outer = get_current()
+        attach(context)
+        try:
+            chunk = await anext(inner)
+        except StopAsyncIteration:
+            return
+        finally:
+            context = get_current()
+            attach(outer)
+        if not facts.flowing or type(chunk) is not str:
+            raise TypeError(chunk)
+        now = perf_counter_ns()
+        if chunk:
+            if facts.first_ns is None:
+                facts.first_ns = now
+            facts.last_ns = now
+            facts.consumer_at_last_ns = facts.consumer_ns
+            facts.chunks += 1
+        facts.held_since = now
+        yield chunk
+        now = perf_counter_ns()
+        if facts.flowing and (since := facts.held_since):
+            facts.held_since = 0
+            facts.consumer_ns += now - since

@@ -48,6 +48,8 @@ class Benchmark:
         rounds: Rounds, unless the command line says otherwise.
         commands: The command of a contender that is another program's, with the environment it needs.
         against: Figures whose ratio is to another figure of the base, as a part's to the whole.
+        fresh: Whether each round has new processes: where nanoseconds count, how the memory of a process happens to
+            lie makes a fifth, for as long as it runs.
     """
 
     program: str
@@ -57,6 +59,7 @@ class Benchmark:
     rounds: int = 15
     commands: Mapping[str, tuple[Sequence[str], Mapping[str, str]]] = field(default_factory=dict)
     against: Mapping[str, str] = field(default_factory=dict)
+    fresh: bool = False
 
     @property
     def question(self) -> str:
@@ -106,13 +109,14 @@ class Process:
 
 def measure(benchmark: Benchmark, names: Sequence[str], rounds: int, repetitions: int) -> Iterator[dict[str, Figures]]:
     """Each round's figures by contender, a warm-up left out."""
-    with ExitStack() as running:
-        processes = [running.enter_context(Process(name, *benchmark.command(name))) for name in names]
-        for process in processes:
-            process.ask(max(1, repetitions // 8))
-        for _ in range(rounds):
-            random.shuffle(processes)
-            yield {process.name: process.ask(repetitions) for process in processes}
+    for first in range(0, rounds, 1 if benchmark.fresh else rounds):
+        with ExitStack() as running:
+            processes = [running.enter_context(Process(name, *benchmark.command(name))) for name in names]
+            for process in processes:
+                process.ask(max(1, repetitions // 8))
+            for _ in range(first, first + 1 if benchmark.fresh else rounds):
+                random.shuffle(processes)
+                yield {process.name: process.ask(repetitions) for process in processes}
 
 
 def ratios(benchmark: Benchmark, rounds: Sequence[Mapping[str, Figures]]) -> dict[str, dict[str, list[float]]]:

@@ -23,9 +23,9 @@ class Delivery:
     """The output of one inference on its way to the consumer. Times are nanoseconds on `perf_counter_ns`.
 
     Attributes:
-        plain: Whether a `str` that is handed over is one output chunk unless it is empty, and nothing else has to be
-            looked at: no rule of the user's counts, nothing but yields tells output, and the inference runs. Then
-            who steps a generator keeps the facts without a call (benchmarks/per_token.py).
+        flowing: Whether the first token came and a `str` that is handed over is one output chunk unless it is empty,
+            with nothing else to be looked at: no rule of the user's counts, nothing but yields tells output, and the
+            inference runs. Then who steps a generator keeps the facts without a call (benchmarks/per_token.py).
         called_back: Whether `add_tokens` has nothing to look at but the number, in an inference that runs.
         streaming: The mark of the iterator of `stream()` whose `str` chunks are as plain, if there is one.
         first_ns: Arrival of the first chunk that holds output.
@@ -68,12 +68,12 @@ class Delivery:
         "explicit",
         "first_chunk_tokens",
         "first_ns",
+        "flowing",
         "held_since",
         "hold_depth",
         "holds",
         "last_ns",
         "let_go",
-        "plain",
         "runs_ahead",
         "stages",
         "streamed",
@@ -82,7 +82,7 @@ class Delivery:
 
     def __init__(self, tokens: Callable[[Any], int] | None) -> None:
         self._tokens_rule = tokens
-        self.plain = tokens is None
+        self.flowing = False
         self.called_back = False
         self.streaming: object = None
         self.end_ns: int | None = None
@@ -128,7 +128,7 @@ class Delivery:
         self.counted = True
         if not self.explicit:
             self.explicit = True
-            self.plain = False
+            self.flowing = False
             self.counted_tokens = 0
             self.first_chunk_tokens = 1
         if self.held_since:
@@ -155,6 +155,9 @@ class Delivery:
                 self.consumer_at_delivery_ns = self.consumer_ns
         else:
             self._arrived(chunk, now, self._tokens_rule)
+            self.flowing = self.first_ns is not None and self._tokens_rule is None
+            if self.end_ns is not None:  # by another thread, just now
+                self.flowing = False
         self.held_since = now
 
     def resume(self) -> None:
@@ -171,7 +174,7 @@ class Delivery:
             return
         if not self.explicit:
             self.explicit = True
-            self.plain = False
+            self.flowing = False
             self.chunks = self.counted_tokens = 0
             self.first_chunk_tokens = 1
         self.streamed = True

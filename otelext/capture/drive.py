@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 _NO_FACTS: Final = Delivery(len)
-"""Stands for those of a run that is no inference: never plain."""
+"""Stands for those of a run that is no inference: never flowing."""
 
 
 class _Collector:
@@ -114,7 +114,6 @@ def drive(
     send = inner.send
     sent: Any = None
     thrown: BaseException | None = None
-    came = False  # a chunk that holds output, so that whatever is held from then on is held after the first token
     while True:
         outer = get_current()
         attach(context)
@@ -130,13 +129,9 @@ def drive(
             context = get_current()
             attach(outer)
             thrown = None
-        if facts.plain and type(chunk) is str:
+        if facts.flowing and type(chunk) is str:
             now = perf_counter_ns()
             if chunk:
-                if not came:
-                    came = True
-                    if facts.first_ns is None:
-                        facts.first_ns = now
                 facts.last_ns = now
                 facts.consumer_at_last_ns = facts.consumer_ns
                 facts.chunks += 1
@@ -153,7 +148,7 @@ def drive(
                 continue
             thrown = exc
         now = perf_counter_ns()
-        if came and facts.plain and (since := facts.held_since):
+        if facts.flowing and (since := facts.held_since):
             facts.held_since = 0
             facts.consumer_ns += now - since
         else:
@@ -179,7 +174,6 @@ async def drive_async(
     unhooked = sys.get_asyncgen_hooks().finalizer is None
     step = _first_step(inner)
     thrown: BaseException | None = None
-    came = False  # a chunk that holds output, so that whatever is held from then on is held after the first token
     while True:
         outer = get_current()
         attach(context)
@@ -200,13 +194,9 @@ async def drive_async(
         context = get_current()
         attach(outer)
         thrown = None
-        if facts.plain and type(chunk) is str:
+        if facts.flowing and type(chunk) is str:
             now = perf_counter_ns()
             if chunk:
-                if not came:
-                    came = True
-                    if facts.first_ns is None:
-                        facts.first_ns = now
                 facts.last_ns = now
                 facts.consumer_at_last_ns = facts.consumer_ns
                 facts.chunks += 1
@@ -226,7 +216,7 @@ async def drive_async(
         else:
             step = inner.asend(sent)
         now = perf_counter_ns()
-        if came and facts.plain and (since := facts.held_since):
+        if facts.flowing and (since := facts.held_since):
             facts.held_since = 0
             facts.consumer_ns += now - since
         else:

@@ -435,7 +435,7 @@ class Inference(Delivery):
             if exc is not None:
                 self.error_type = type_name(exc)
             self.end_ns = now
-            self.plain = self.called_back = False
+            self.flowing = self.called_back = False
             self.streaming = None
             self._task = None
             if (outer := self.outer_stage) is not None:
