@@ -6,6 +6,7 @@ import operator
 import sys
 from math import isfinite
 from numbers import Real
+from typing import Any
 
 from otelext.capture.failure import report
 
@@ -40,9 +41,10 @@ def cost_of(usd: object) -> float | None:
     """US dollars as a float, None where `usd` is none; any library's real numbers, and decimals."""
     try:
         # Who gives a Decimal has loaded its module.
-        decimal = getattr(sys.modules.get("decimal"), "Decimal", Real)
+        decimal: Any = getattr(sys.modules.get("decimal"), "Decimal", Real)
         if isinstance(usd, (Real, decimal)) and not isinstance(usd, bool):
-            amount = float(usd)
+            number: Any = usd
+            amount = float(number)
             if isfinite(amount) and amount >= 0:
                 return amount
     except Exception:  # noqa: BLE001, S110  # a number's own conversion may raise; it is reported as any other
