@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,10 +145,19 @@ def test_a_token_that_was_taken_out_of_the_file_has_expired(
         def accepted(token: str) -> bool:
             return status(token) == 200
 
+        def renew(n: int) -> None:
+            # The Collector's watch of a file that was replaced begins anew a moment after it has read it: what is
+            # written in between it does not see, and has to be written again.
+            for _ in range(6):
+                change(tokens, f"token-{n}\n")
+                with suppress(AssertionError):
+                    until(partial(accepted, f"token-{n}"), "acceptance of the new token", 5)
+                    return
+            assert accepted(f"token-{n}")
+
         assert accepted("token-0")
         for n in (1, 2):
-            change(tokens, f"token-{n}\n")
-            until(partial(accepted, f"token-{n}"), "acceptance of the new token")
+            renew(n)
             assert status(f"token-{n - 1}") == 401
 
 

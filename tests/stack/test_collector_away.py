@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(300)
 
-# Exports fail again and again in the time of the test.
+# Exports fail again and again in the time of the test, and the SDK's queues, which log an overflow, have room for it all.
 QUICK: Final = {
+    "OTEL_BSP_MAX_QUEUE_SIZE": "200000",
+    "OTEL_BLRP_MAX_QUEUE_SIZE": "200000",
     "OTEL_BSP_SCHEDULE_DELAY": "500",
     "OTEL_BLRP_SCHEDULE_DELAY": "500",
     "OTEL_METRIC_EXPORT_INTERVAL": "500",
