@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.metrics import get_meter_provider
 from opentelemetry.trace import get_tracer_provider
 
+from otelext.capture.collector import collecting
 from otelext.capture.failure import report
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ def current_binding() -> Binding:
         and (binding.is_current is None or binding.is_current())
     ):
         return binding
+    if collecting():  # in between may mean: halfway through this very thing
+        return Binding(tracer_provider, meter_provider)
     return _bind(tracer_provider, meter_provider)
 
 

@@ -14,6 +14,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context, create_key
 from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 
+from otelext.capture.collector import COLLECTOR, collecting
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -47,12 +49,16 @@ def accessors() -> tuple[Callable[[], Context], Callable[[Context], object]]:
 
 
 def get_current() -> Context:
-    """The current context."""
+    """The current context: an empty one where the garbage collector came in between, whose is somebody else's."""
+    if COLLECTOR.thread and collecting():
+        return Context()
     return _get() if context_api._RUNTIME_CONTEXT is _RUNTIME else context_api.get_current()  # noqa: SLF001  # as above
 
 
 def attach(context: Context) -> None:
-    """Make `context` the current one."""
+    """Make `context` the current one, unless the garbage collector came in between."""
+    if COLLECTOR.thread and collecting():
+        return
     if context_api._RUNTIME_CONTEXT is _RUNTIME:  # noqa: SLF001  # as above
         _put(context)
     else:

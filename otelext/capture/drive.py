@@ -6,15 +6,13 @@ nothing is left behind across a `yield`, whichever task or thread takes the next
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Generator
-from contextvars import copy_context
 from functools import partial
-from threading import get_ident
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
+from otelext.capture.collector import collecting, run_apart
 from otelext.capture.context import accessors, restore
 from otelext.capture.delivery import Delivery
 from otelext.capture.inference import Inference
@@ -29,22 +27,6 @@ if TYPE_CHECKING:
 
 _NO_FACTS: Final = Delivery(len)
 """Stands for those of a run that is no inference: never flowing."""
-
-
-class _Collector:
-    """Knows which thread the garbage collector runs in: it alone closes generators in the middle of anything."""
-
-    __slots__ = ("thread",)
-
-    def __init__(self) -> None:
-        self.thread = 0
-        gc.callbacks.append(self._watch)
-
-    def _watch(self, phase: str, _: object) -> None:
-        self.thread = get_ident() if phase == "start" else 0
-
-
-_COLLECTOR: Final = _Collector()
 
 
 class Reference:
@@ -109,26 +91,29 @@ def drive(
     reference.run = run
     mark_driven(run)
     get_current, attach = accessors()
-    facts: Delivery = run if isinstance(run, Inference) else _NO_FACTS
+    steady: Delivery = run if isinstance(run, Inference) else _NO_FACTS
+    facts = steady  # those of no run while an exception is thrown in: what is rare costs a plain token nothing
     context = run.context
-    send = inner.send
+    send, throw = inner.send, inner.throw
+    step: Callable[[Any], Any] = send
     sent: Any = None
-    thrown: BaseException | None = None
     while True:
         outer = get_current()
         attach(context)
         try:
-            chunk = send(sent) if thrown is None else inner.throw(thrown)
+            chunk = step(sent)
         except StopIteration as stop:
-            _finish(run, thrown, reference)
+            _finish(run, sent if step is throw else None, reference)
+            sent = None  # its traceback keeps this frame
             return stop.value
         except BaseException as exc:
-            run.fail(exc, holding=exc is thrown, collected=thrown is not None and reference.dead)
+            thrown = step is throw
+            run.fail(exc, holding=thrown and exc is sent, collected=thrown and reference.dead)
+            sent = None
             raise
         finally:
             context = get_current()
             attach(outer)
-            thrown = None
         if facts.flowing and type(chunk) is str:
             now = perf_counter_ns()
             if chunk:
@@ -137,16 +122,16 @@ def drive(
                 facts.chunks += 1
             facts.held_since = now
         else:
+            step, sent, facts = send, None, steady
             run.hand_over(chunk)
         try:
             sent = yield chunk
         except BaseException as exc:  # noqa: BLE001  # whatever the consumer throws is the inner generator's to handle
+            step, sent, facts = throw, exc, _NO_FACTS
             if isinstance(exc, GeneratorExit):
-                if reference.dead and _COLLECTOR.thread == get_ident():
-                    return _close_collected(run, context, exc, partial(inner.throw, exc))
-                thrown = exc
+                if reference.dead and collecting():
+                    return _close_collected(run, context, exc, partial(throw, exc))
                 continue
-            thrown = exc
         now = perf_counter_ns()
         if facts.flowing and (since := facts.held_since):
             facts.held_since = 0
@@ -165,10 +150,11 @@ async def drive_async(
     reference.run = run
     mark_driven(run)
     get_current, attach = accessors()
-    facts: Delivery = _NO_FACTS
+    steady: Delivery = _NO_FACTS
     if isinstance(run, Inference):
-        facts = run
+        steady = run
         run.remember_task()
+    facts = steady  # as above
     context = run.context
     # An event loop's hooks finalise in a task of the loop; without them the garbage collector does it where it stands.
     unhooked = sys.get_asyncgen_hooks().finalizer is None
@@ -182,6 +168,7 @@ async def drive_async(
         except StopAsyncIteration:
             attach(outer)
             _finish(run, thrown, reference)
+            thrown = None
             return
         except BaseException as exc:
             if isinstance(exc, GeneratorExit) and exc is not thrown:
@@ -193,7 +180,6 @@ async def drive_async(
             raise
         context = get_current()
         attach(outer)
-        thrown = None
         if facts.flowing and type(chunk) is str:
             now = perf_counter_ns()
             if chunk:
@@ -202,14 +188,15 @@ async def drive_async(
                 facts.chunks += 1
             facts.held_since = now
         else:
+            facts, thrown = steady, None
             run.hand_over(chunk)
         try:
             sent = yield chunk
         except BaseException as exc:  # whatever the consumer throws is the inner generator's to handle
-            if unhooked and isinstance(exc, GeneratorExit) and reference.dead and _COLLECTOR.thread == get_ident():
+            if unhooked and isinstance(exc, GeneratorExit) and reference.dead and collecting():
                 _close_collected(run, context, exc, inner.athrow(exc).__await__().__next__)
                 raise
-            thrown = exc
+            thrown, facts = exc, _NO_FACTS
             step = inner.athrow(exc)
             if isinstance(exc, GeneratorExit):
                 continue
@@ -252,13 +239,10 @@ def _finish(run: Run, thrown: BaseException | None, reference: Reference) -> Non
 
 
 def _close_collected(run: Run, context: Context, thrown: GeneratorExit, step: Callable[[], object]) -> None:
-    """Close what the garbage collector finalises, in a copy of the context that is current.
+    """Close what the garbage collector finalises, apart from the context that is current.
 
     Not what the last reference's end finalises: that happens where the user's code says so, and what a `finally` resets
     there belongs to the context that is current.
-
-    The collector may come while a context variable is being set, and to set one in between can crash the interpreter:
-    https://github.com/python/cpython/issues/148891.
 
     Raises:
         RuntimeError: If the inner generator yields again.
@@ -270,7 +254,7 @@ def _close_collected(run: Run, context: Context, thrown: GeneratorExit, step: Ca
         step()
 
     try:
-        copy_context().run(close)
+        run_apart(close)
     except (StopIteration, StopAsyncIteration):
         run.fail(thrown, holding=True, collected=True)
     except BaseException as exc:
