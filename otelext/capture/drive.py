@@ -114,16 +114,16 @@ def drive(
         finally:
             context = get_current()
             attach(outer)
-        if facts.flowing and type(chunk) is str:
+        if not facts.flowing or type(chunk) is not str:
+            step, sent, facts = send, None, steady
+            run.hand_over(chunk)
+        else:
             now = perf_counter_ns()
             if chunk:
                 facts.last_ns = now
                 facts.consumer_at_last_ns = facts.consumer_ns
                 facts.chunks += 1
             facts.held_since = now
-        else:
-            step, sent, facts = send, None, steady
-            run.hand_over(chunk)
         try:
             sent = yield chunk
         except BaseException as exc:  # noqa: BLE001  # whatever the consumer throws is the inner generator's to handle
@@ -133,11 +133,11 @@ def drive(
                     return _close_collected(run, context, exc, partial(throw, exc))
                 continue
         now = perf_counter_ns()
-        if facts.flowing and (since := facts.held_since):
+        if not facts.flowing or not (since := facts.held_since):
+            run.resume()
+        else:
             facts.held_since = 0
             facts.consumer_ns += now - since
-        else:
-            run.resume()
 
 
 async def drive_async(
@@ -180,18 +180,18 @@ async def drive_async(
             raise
         context = get_current()
         attach(outer)
-        if facts.flowing and type(chunk) is str:
+        if not facts.flowing or type(chunk) is not str:
+            facts, thrown = steady, None
+            run.hand_over(chunk)
+        else:
             now = perf_counter_ns()
             if chunk:
                 facts.last_ns = now
                 facts.consumer_at_last_ns = facts.consumer_ns
                 facts.chunks += 1
             facts.held_since = now
-        else:
-            facts, thrown = steady, None
-            run.hand_over(chunk)
         try:
-            sent = yield chunk
+            step = inner.asend((yield chunk))
         except BaseException as exc:  # whatever the consumer throws is the inner generator's to handle
             if unhooked and isinstance(exc, GeneratorExit) and reference.dead and collecting():
                 _close_collected(run, context, exc, inner.athrow(exc).__await__().__next__)
@@ -200,14 +200,12 @@ async def drive_async(
             step = inner.athrow(exc)
             if isinstance(exc, GeneratorExit):
                 continue
-        else:
-            step = inner.asend(sent)
         now = perf_counter_ns()
-        if facts.flowing and (since := facts.held_since):
+        if not facts.flowing or not (since := facts.held_since):
+            run.resume()
+        else:
             facts.held_since = 0
             facts.consumer_ns += now - since
-        else:
-            run.resume()
 
 
 def _first_step(inner: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
