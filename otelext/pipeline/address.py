@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 _EVERYWHERE: Final = {"", "0.0.0.0", "::", "0", "*"}  # noqa: S104  # what is looked for
 _LOOPBACK: Final = re.compile(r"localhost|127(\.\d+){3}|::1", re.IGNORECASE)
 # A host may hold references, which hold colons: ${env:NAME}.
-_AUTHORITY: Final = re.compile(r"(?:[^@/]*@)?(?P<host>\[[^\]]*\]|(?:\$\{[^}]*\}|[^:/])*)(?::(?P<port>\d+))?(?P<path>/.*)?")
+_AUTHORITY: Final = re.compile(
+    r"(?:[^@/]*@)?(?P<host>\[[^\]]*\]|(?:\$\{[^}]*\}|[^:/])*)(?::(?P<port>\d+))?(?P<path>/.*)?"
+)
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -144,7 +146,9 @@ def _socket(one: Declared, path: list[str], default: str, transport: str) -> Ite
     if found is None:
         return
     guarded = section is not None and (
-        section["auth"] is not None or section.at("tls", "client_ca_file") is not None or section.at("tls", "client_ca_pem") is not None
+        section["auth"] is not None
+        or section.at("tls", "client_ca_file") is not None
+        or section.at("tls", "client_ca_pem") is not None
     )
     protocol = _OTLP_PROTOCOLS.get(path[-2], "") if one.type == "otlp" else ""
     name = f"{one} ({protocol})" if protocol else str(one)
@@ -167,7 +171,9 @@ def _telemetry(config: Configuration) -> Iterator[Socket]:
         host, port = exporter["host"], exporter["port"]
         if port is not None and isinstance(port.value, int):
             name = host.value if host is not None and isinstance(host.value, str) else "localhost"
-            yield Socket("the Collector's own metrics", Address(name, port.value), port.place, "tcp", "", is_guarded=False)
+            yield Socket(
+                "the Collector's own metrics", Address(name, port.value), port.place, "tcp", "", is_guarded=False
+            )
 
 
 @dataclass(frozen=True)

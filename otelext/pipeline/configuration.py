@@ -96,7 +96,9 @@ class Configuration:
             return []
         return [
             Pipeline(
-                name, pipelines.place_of(name), *(_uses(config[part]) for part in ("receivers", "processors", "exporters"))
+                name,
+                pipelines.place_of(name),
+                *(_uses(config[part]) for part in ("receivers", "processors", "exporters")),
             )
             for name, config in pipelines.items()
         ]

@@ -105,7 +105,10 @@ def read(path: str, environ: Mapping[str, str]) -> Item:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UnreadableError(f"{path}: cannot be read: {reason}") from error
-    root = _Reader(path, environ).item(text, 0)
+    try:
+        root = _Reader(path, environ).item(text, 0)
+    except RecursionError as error:
+        raise UnreadableError(f"{path}: no YAML: an alias holds itself, or it is nested too deeply") from error
     if not isinstance(root.value, dict):
         raise UnreadableError(f"{path}:1: a configuration is a mapping with receivers, exporters and service")
     return root
@@ -144,7 +147,9 @@ class _Reader:
         place = Place(self._file, line + node.start_mark.line + 1)
         self._items += 1
         if self._items > _MOST_ITEMS:
-            raise UnreadableError(f"{self._file}:{place.line}: with its aliases replaced it has over {_MOST_ITEMS} values")
+            raise UnreadableError(
+                f"{self._file}:{place.line}: with its aliases replaced it has over {_MOST_ITEMS} values"
+            )
         if isinstance(node, MappingNode):
             return self._mapping(node, line, text, place)
         if isinstance(node, SequenceNode):

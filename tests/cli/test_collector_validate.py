@@ -32,19 +32,19 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(root, ["collector", "validate", *arguments])
 
 
-def test_a_clean_file_is_said_to_be_clean(faulty: Path) -> None:  # noqa: ARG001  # without a Collector on PATH
+def test_a_clean_file_is_said_to_be_clean(faulty: Path) -> None:  # without a Collector on PATH
     done = run(str(ROOT / "collector" / "single.yaml"))
     assert (done.exit_code, done.output.strip()) == (0, f"{ROOT / 'collector' / 'single.yaml'}: nothing to say")
 
 
-def test_findings_name_line_reason_and_way_out(faulty: Path) -> None:  # noqa: ARG001
+def test_findings_name_line_reason_and_way_out(faulty: Path) -> None:
     done = run("faulty.yaml")
     assert done.exit_code == 1
     assert "faulty.yaml:2: warning: the receiver otlp is used nowhere [unused]\n    why: It does nothing" in done.output
     assert done.output.splitlines()[-1] == "1 error, 1 warning"
 
 
-def test_json_has_every_field(faulty: Path) -> None:  # noqa: ARG001
+def test_json_has_every_field(faulty: Path) -> None:
     done = run("--json", "faulty.yaml")
     assert done.exit_code == 1
     found = {one["rule"]: one for one in json.loads(done.output)}
@@ -59,7 +59,7 @@ def test_json_has_every_field(faulty: Path) -> None:  # noqa: ARG001
     }
 
 
-def test_sarif_points_at_the_line(faulty: Path) -> None:  # noqa: ARG001
+def test_sarif_points_at_the_line(faulty: Path) -> None:
     done = run("--sarif", "faulty.yaml")
     (logged,) = json.loads(done.output)["runs"]
     results = {one["ruleId"]: one for one in logged["results"]}
@@ -69,13 +69,13 @@ def test_sarif_points_at_the_line(faulty: Path) -> None:  # noqa: ARG001
     assert all(rules[one["ruleIndex"]]["id"] == one["ruleId"] for one in logged["results"])
 
 
-def test_what_is_ignored_or_below_the_severity_is_not_said(faulty: Path) -> None:  # noqa: ARG001
+def test_what_is_ignored_or_below_the_severity_is_not_said(faulty: Path) -> None:
     assert "unused" not in run("--severity", "error", "faulty.yaml").output
     done = run("--ignore", "unused", "--ignore", "incomplete-pipeline", "faulty.yaml")
     assert (done.exit_code, done.output.strip()) == (0, "faulty.yaml: nothing to say")
 
 
-def test_an_unknown_rule_is_named_with_the_known_ones(faulty: Path) -> None:  # noqa: ARG001
+def test_an_unknown_rule_is_named_with_the_known_ones(faulty: Path) -> None:
     done = run("--ignore", "unusd", "faulty.yaml")
     assert done.exit_code == 2
     assert "there is no rule unusd" in done.output
@@ -92,10 +92,16 @@ def test_a_file_that_cannot_be_read_is_another_status(faulty: Path) -> None:
 
 def test_a_collector_on_path_is_asked_and_what_it_says_is_a_finding(faulty: Path) -> None:
     collector = faulty / "otelcol"
-    collector.write_text(f"#!/bin/sh\necho \"$@\" > {faulty}/asked\necho 'Error: it has no wings at line 3' >&2\nexit 1\n")
+    collector.write_text(
+        f"#!/bin/sh\necho \"$@\" > {faulty}/asked\necho 'Error: it has no wings at line 3' >&2\nexit 1\n"
+    )
     collector.chmod(stat.S_IRWXU)
     done = run("--overlay", "faulty.yaml", "faulty.yaml")
     assert "faulty.yaml:3: error: it has no wings at line 3 [refused-by-otelcol]" in done.output
-    assert (faulty / "asked").read_text().split() == ["validate", "--config=file:faulty.yaml", "--config=file:faulty.yaml"]
+    assert (faulty / "asked").read_text().split() == [
+        "validate",
+        "--config=file:faulty.yaml",
+        "--config=file:faulty.yaml",
+    ]
     assert "wings" not in run("--no-otelcol", "faulty.yaml").output
     os.unlink(collector)  # noqa: PTH108

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,10 +17,11 @@ from tests.pipeline.faults import CLEAN, FAULTS
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import TypeAlias
 
     from otelext.pipeline.finding import Finding
 
-Check = "Callable[..., list[Finding]]"
+    Check: TypeAlias = Callable[..., list[Finding]]
 
 
 @pytest.fixture
@@ -43,9 +45,9 @@ def test_what_has_no_fault_has_no_finding(check: Check) -> None:
     assert check(CLEAN) == []
 
 
-
-
-@pytest.mark.parametrize(("old", "new", "rule", "line", "instead"), FAULTS, ids=[f"{f[2]}-{n}" for n, f in enumerate(FAULTS)])
+@pytest.mark.parametrize(
+    ("old", "new", "rule", "line", "instead"), FAULTS, ids=[f"{f[2]}-{n}" for n, f in enumerate(FAULTS)]
+)
 def test_a_fault_is_found_at_its_line(check: Check, old: str, new: str, rule: str, line: str, instead: str) -> None:
     assert CLEAN.count(old) >= 1
     text = CLEAN.replace(old, new, 1)
@@ -91,7 +93,14 @@ def test_a_tier_that_spreads_traces_is_told_apart(tmp_path: Path) -> None:
     )
     found = validate([load(str(agent)), load(str(gateway))])
     assert [(one.rule.id, one.place.file) for one in found] == [("not-sharded-by-trace", str(agent))]
-    agent.write_text(agent.read_text().replace("otlp_grpc/jaeger", "loadbalancing").replace("    endpoint: gateways:4317\n", "    routing_key: service\n    protocol: {otlp: {}}\n    resolver: {dns: {hostname: gateways}}\n"))
+    agent.write_text(
+        agent.read_text()
+        .replace("otlp_grpc/jaeger", "loadbalancing")
+        .replace(
+            "    endpoint: gateways:4317\n",
+            "    routing_key: service\n    protocol: {otlp: {}}\n    resolver: {dns: {hostname: gateways}}\n",
+        )
+    )
     assert [one.instead for one in validate([load(str(agent)), load(str(gateway))])] == ["routing_key: traceID"]
     agent.write_text(agent.read_text().replace("routing_key: service", "routing_key: traceID"))
     assert validate([load(str(agent)), load(str(gateway))]) == []
@@ -126,7 +135,7 @@ def test_aliases_of_aliases_do_not_fill_the_memory(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableError, match="nothing.yaml: cannot be read: No such file"):
+    with pytest.raises(UnreadableError, match=r"nothing\.yaml: cannot be read: No such file"):
         load(str(tmp_path / "nothing.yaml"))
 
 
@@ -134,14 +143,49 @@ def test_variables_count_only_where_they_are_asked_for(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(CLEAN.replace("127.0.0.1:4317", "${env:HOST:-127.0.0.1}:${PORT:-4317}"))
     assert validate([load(str(file))]) == []
-    found = validate([load(str(file), environ={"HOST": "0.0.0.0"})])  # noqa: S104  # what is looked for
+    found = validate([load(str(file), environ={"HOST": "0.0.0.0"})])  # what is looked for
     assert [one.rule.id for one in found] == ["open-to-all"]
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["receivers", "processors", "exporters", "connectors", "extensions", "service", "pipelines", "otlp", "protocols", "grpc", "endpoint", "traces", "sending_queue", "telemetry", "metrics", "readers", "pull", "${env:A:-{b: c}}"]) | st.text(max_size=4), inner, max_size=4), max_leaves=30))
-def test_any_yaml_gets_findings_or_is_unreadable_and_nothing_else(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
-    import json  # noqa: PLC0415
-
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "receivers",
+                        "processors",
+                        "exporters",
+                        "connectors",
+                        "extensions",
+                        "service",
+                        "pipelines",
+                        "otlp",
+                        "protocols",
+                        "grpc",
+                        "endpoint",
+                        "traces",
+                        "sending_queue",
+                        "telemetry",
+                        "metrics",
+                        "readers",
+                        "pull",
+                        "${env:A:-{b: c}}",
+                    ]
+                )
+                | st.text(max_size=4),
+                inner,
+                max_size=4,
+            )
+        ),
+        max_leaves=30,
+    )
+)
+def test_any_yaml_gets_findings_or_is_unreadable_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, value: object
+) -> None:
     file = tmp_path_factory.mktemp("any") / "config.yaml"
     file.write_text(json.dumps(value))
     try:

@@ -38,7 +38,9 @@ def test_the_collector_takes_what_has_no_fault(programs: dict[str, Path], tmp_pa
     assert not refused(programs["otelcol"], written(CLEAN, tmp_path))
 
 
-@pytest.mark.parametrize(("old", "new", "rule", "line", "instead"), FAULTS, ids=[f"{f[2]}-{n}" for n, f in enumerate(FAULTS)])
+@pytest.mark.parametrize(
+    ("old", "new", "rule", "line", "instead"), FAULTS, ids=[f"{f[2]}-{n}" for n, f in enumerate(FAULTS)]
+)
 def test_the_collector_refuses_what_is_called_an_error_and_no_more(
     programs: dict[str, Path], tmp_path: Path, old: str, new: str, rule: str, line: str, instead: str
 ) -> None:

@@ -30,7 +30,9 @@ _UNREADABLE: Final = 2
     multiple=True,
     help="Lay this file over each FILE, as a second --config of the Collector's; may be given several times.",
 )
-@click.option("--environment", is_flag=True, help="Replace ${env:NAME} by the variables set here, not by defaults alone.")
+@click.option(
+    "--environment", is_flag=True, help="Replace ${env:NAME} by the variables set here, not by defaults alone."
+)
 @click.option(
     "--severity",
     type=click.Choice(list(_COLOURS)),
@@ -38,7 +40,13 @@ _UNREADABLE: Final = 2
     show_default=True,
     help="The least that counts as a finding.",
 )
-@click.option("--ignore", "ignored", metavar="RULE", multiple=True, help="Leave out findings of this rule; may be given several times.")
+@click.option(
+    "--ignore",
+    "ignored",
+    metavar="RULE",
+    multiple=True,
+    help="Leave out findings of this rule; may be given several times.",
+)
 @click.option("--json", "form", flag_value="json", help="Print the findings as JSON.")
 @click.option("--sarif", "form", flag_value="sarif", help="Print them as SARIF 2.1.0, for code review.")
 @click.option("--otelcol/--no-otelcol", default=True, show_default=True, help="Also ask a Collector that is on PATH.")
@@ -109,6 +117,6 @@ def _print(findings: Sequence[Finding], files: Sequence[str]) -> None:
         click.echo(f"{one.place.file}:{one.place.line}: {severity}: {one.message} {rule}")
         click.echo(f"    why: {one.rule.why}")
         click.echo(f"    instead: {one.instead}")
-    count = Counter(one.rule.severity for one in findings)
+    count = Counter[str](one.rule.severity for one in findings)
     told = ", ".join(f"{count[level]} {level}{'s' if count[level] > 1 else ''}" for level in _COLOURS if count[level])
     click.echo(told or f"{', '.join(files)}: nothing to say")

@@ -39,7 +39,10 @@ RETIRED: Final = Rule(
 RULES: Final = (UNKNOWN, GONE, OLD_NAME, RETIRED)
 
 _RETIRED: Final = {
-    ("processor", "batch"): "sending_queue.batch of each exporter, which batches after the queue and loses nothing by a kill",
+    (
+        "processor",
+        "batch",
+    ): "sending_queue.batch of each exporter, which batches after the queue and loses nothing by a kill",
 }
 
 
@@ -66,7 +69,11 @@ def _type(one: Declared) -> Iterator[Finding]:
 
 
 def _instead(one: Declared) -> str:
-    kinds = [kind for kind in ("receiver", "processor", "exporter", "connector", "extension") if one.type in schema.known_types(kind)]
+    kinds = [
+        kind
+        for kind in ("receiver", "processor", "exporter", "connector", "extension")
+        if one.type in schema.known_types(kind)
+    ]
     if kinds:
         return f"{one.type} is known as {' and '.join(kinds)}: move it to {kinds[0]}s"
     return "a type of the distribution that runs; `otelcol components` lists them"

@@ -52,7 +52,12 @@ def check(config: Configuration) -> Iterator[Finding]:
             )
     for one in config.components:
         for path, place in _secrets(one.config, one.id):
-            yield Finding(SECRET, place, f"{_of(one)} {path} stands in plain text", "${env:NAME} without a default, or ${file:PATH}")
+            yield Finding(
+                SECRET,
+                place,
+                f"{_of(one)} {path} stands in plain text",
+                "${env:NAME} without a default, or ${file:PATH}",
+            )
 
 
 def _of(one: Declared) -> str:

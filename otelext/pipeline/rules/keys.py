@@ -40,18 +40,19 @@ _READERS: Final = "readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, po
 
 def check(config: Configuration) -> Iterator[Finding]:
     """Look at the keys of each component, and of the service."""
-    for key, _ in config.root.items():
-        # YAML anchors are often kept under x- keys; the Collector refuses those as well.
+    for key, place in config.root.keys.items():
         if key not in _SECTIONS:
             near = schema.closest(key, _SECTIONS)
-            yield Finding(SECTION, config.root.place_of(key), f"there is no section {key}", near or "remove it")
+            yield Finding(SECTION, place, f"there is no section {key}", near or "remove it")
     for one in config.components:
         component = schema.component(one.kind, one.type)
         if component is None:
             continue
         for unknown in schema.unknown_keys(component, one.config.plain):
             instead = schema.close_key(component, unknown) or "remove it, or move it to where it belongs"
-            yield Finding(UNKNOWN, _place(one.config, unknown), f"{one} has no key {'::'.join(map(str, unknown))}", instead)
+            yield Finding(
+                UNKNOWN, _place(one.config, unknown), f"{one} has no key {'::'.join(map(str, unknown))}", instead
+            )
     service = config.root["service"]
     component = schema.component("service", "service")
     if service is None or component is None:

@@ -46,11 +46,18 @@ def _limiter(config: Configuration, pipeline: Pipeline) -> Iterator[Finding]:
     types = [use.id.partition("/")[0] for use in pipeline.processors]
     if "memory_limiter" in types[1:] and types[0] != "memory_limiter":
         place = pipeline.processors[types.index("memory_limiter")].place
-        yield Finding(NOT_FIRST, place, f"in {pipeline.id} memory_limiter stands behind {pipeline.processors[0].id}", "put it first")
+        yield Finding(
+            NOT_FIRST,
+            place,
+            f"in {pipeline.id} memory_limiter stands behind {pipeline.processors[0].id}",
+            "put it first",
+        )
     # What comes by connectors has passed a limiter already.
     entered = [use for use in pipeline.receivers if use.id not in config.declared["connector"]]
     if entered and "memory_limiter" not in types:
-        yield Finding(MISSING, pipeline.place, f"{pipeline.id} has no memory_limiter", "processors: [memory_limiter, ...]")
+        yield Finding(
+            MISSING, pipeline.place, f"{pipeline.id} has no memory_limiter", "processors: [memory_limiter, ...]"
+        )
 
 
 def _sampled(config: Configuration, pipeline: Pipeline) -> Iterator[Finding]:

@@ -57,7 +57,9 @@ def check(config: Configuration) -> Iterator[Finding]:
     """Look at each pipeline, then at what none uses."""
     if not config.pipelines:
         place = config.root.place_of("service")
-        yield Finding(EMPTY, place, "there are no pipelines", "service::pipelines with receivers and exporters for each signal")
+        yield Finding(
+            EMPTY, place, "there are no pipelines", "service::pipelines with receivers and exporters for each signal"
+        )
     for pipeline in config.pipelines:
         yield from _pipeline(config, pipeline)
     for use in config.extensions:
@@ -104,7 +106,9 @@ def _supports(kind: str, use: Use, pipeline: Pipeline) -> Iterator[Finding]:
 
 
 def _undeclared(config: Configuration, kind: str, use: Use, where: str) -> Finding:
-    known = list(config.declared[kind]) + (list(config.declared["connector"]) if kind in {"receiver", "exporter"} else [])
+    known = list(config.declared[kind]) + (
+        list(config.declared["connector"]) if kind in {"receiver", "exporter"} else []
+    )
     near = schema.closest(use.id, known)
     instead = f"{near}, if that is meant" if near else f"declare it under {SECTIONS[kind]}"
     return Finding(UNDECLARED, use.place, f"{where} names the {kind} {use.id}, which is not declared", instead)
@@ -121,7 +125,9 @@ def _referred(config: Configuration) -> Iterator[Finding]:
                     UNDECLARED,
                     place,
                     f"the {one} names the extension {value} as its {key}, which the service does not start",
-                    f"add {value} to service::extensions" if declared else f"declare {value} under extensions, and start it",
+                    f"add {value} to service::extensions"
+                    if declared
+                    else f"declare {value} under extensions, and start it",
                 )
 
 
@@ -141,7 +147,12 @@ def _connectors(config: Configuration) -> Iterator[Finding]:
         sinks = config.used_by("receiver", one.id)
         if bool(sources) != bool(sinks):
             missing = "receiver" if sources else "exporter"
-            yield Finding(CONNECTOR, one.place, f"no pipeline has the connector {one.id} as its {missing}", f"add it to the {missing}s of one")
+            yield Finding(
+                CONNECTOR,
+                one.place,
+                f"no pipeline has the connector {one.id} as its {missing}",
+                f"add it to the {missing}s of one",
+            )
         component = schema.component("connector", one.type)
         if component is None or not component.pairs:
             continue

@@ -67,13 +67,25 @@ def _target(config: Configuration, target: Target, listening: list[Socket]) -> I
     other = _OTHER.get((target.protocol, target.address.port))
     if other:
         yield Finding(
-            MIXED_UP, target.place, f"{where} is port {target.address.port}, which speaks {_NAMES['http' if target.protocol == 'grpc' else 'grpc']}", f"port {other}"
+            MIXED_UP,
+            target.place,
+            f"{where} is port {target.address.port}, which speaks {_NAMES['http' if target.protocol == 'grpc' else 'grpc']}",
+            f"port {other}",
         )
     if target.protocol == "http" and target.address.scheme not in {"http", "https"}:
-        yield Finding(SCHEME, target.place, f"{where} is no URL", f"http://{target.address} or https://{target.address}")
-    elif target.protocol == "http" and target.key == "endpoint" and target.address.path.rstrip("/").endswith(("/v1/traces", "/v1/metrics", "/v1/logs")):
         yield Finding(
-            SCHEME, target.place, f"{where} ends in {target.address.path}, to which the exporter adds the signal's path once more", "the same without it, or traces_endpoint, metrics_endpoint, logs_endpoint"
+            SCHEME, target.place, f"{where} is no URL", f"http://{target.address} or https://{target.address}"
+        )
+    elif (
+        target.protocol == "http"
+        and target.key == "endpoint"
+        and target.address.path.rstrip("/").endswith(("/v1/traces", "/v1/metrics", "/v1/logs"))
+    ):
+        yield Finding(
+            SCHEME,
+            target.place,
+            f"{where} ends in {target.address.path}, to which the exporter adds the signal's path once more",
+            "the same without it, or traces_endpoint, metrics_endpoint, logs_endpoint",
         )
     if not (target.address.is_loopback or target.address.is_everywhere):
         return

@@ -36,7 +36,9 @@ def check(configs: Sequence[Configuration]) -> Iterator[Finding]:
 def _between(config: Configuration, sampler: Configuration) -> Iterator[Finding]:
     doors = [socket for socket in sockets(sampler) if socket.protocol]
     by_kafka = any(one.kind == "receiver" and one.type == "kafka" for one in sampler.running)
-    reached = {target.exporter.id for target in targets(config) for door in doors if target.address.port == door.address.port}
+    reached = {
+        target.exporter.id for target in targets(config) for door in doors if target.address.port == door.address.port
+    }
     for one in config.running:
         if one.kind != "exporter" or not any(p.signal == "traces" for p in config.used_by("exporter", one.id)):
             continue
