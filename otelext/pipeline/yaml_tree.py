@@ -124,6 +124,20 @@ def overlaid(base: Item, over: Item) -> Item:
     return Item(merged, base.place, keys={**base.keys, **over.keys})
 
 
+def _nested(item: Item) -> Item:
+    """With `a::b: 1` written out as `a: {b: 1}`, which is what the Collector reads."""
+    if not any("::" in key for key in item.value):
+        return item
+    found = Item({}, item.place)
+    for key, value in item.items():
+        place = item.place_of(key)
+        first, *inner = key.split("::")
+        for step in reversed(inner):
+            value = Item({step: value}, place, keys={step: place})  # noqa: PLW2901  # from the inside out
+        found = overlaid(found, Item({first: value}, item.place, keys={first: place}))
+    return found
+
+
 class _Reader:
     def __init__(self, file: str, environ: Mapping[str, str]) -> None:
         self._file = file
@@ -179,7 +193,7 @@ class _Reader:
                 raise UnreadableError(f"{self._file}:{own_place.line}: the key {key} is there twice")
             own[key] = self._of(value_node, line, text)
             keys[key] = own_place
-        return Item({**merged, **own}, place, keys={**inherited, **keys})
+        return _nested(Item({**merged, **own}, place, keys={**inherited, **keys}))
 
     def _string(self, raw: str, place: Place) -> Item:
         whole = _REFERENCE.fullmatch(raw)

@@ -58,6 +58,20 @@ service:
 # What stands there, what is written instead, the rule that is broken, the beginning of the line, a word of what to write.
 FAULTS: Final = [
     (
+        "  otlp_grpc/jaeger:\n",
+        "  otlphttp: {endpoint: 'http://a:1'}\n  otlp_grpc/jaeger:\n",
+        "old-name",
+        "  otlphttp",
+        "otlp_http",
+    ),
+    (
+        "  otlp:\n",
+        "  file_log: {include: [/log], operators: [{type: move, form: body, from: body, to: attributes.a}]}\n  otlp:\n",
+        "ignored-key",
+        "  file_log",
+        "from",
+    ),
+    (
         "  memory_limiter:\n",
         "  memory_limitre: {}\n  memory_limiter:\n",
         "unknown-component",

@@ -58,7 +58,7 @@ def test_a_fault_is_found_at_its_line(check: Check, old: str, new: str, rule: st
 
 
 def test_each_rule_has_a_fault_here() -> None:
-    shown = {fault[2] for fault in FAULTS} | {"old-name", "not-sharded-by-trace"}
+    shown = {fault[2] for fault in FAULTS} | {"not-sharded-by-trace"}
     assert {rule.id for rule in RULES} == shown
 
 

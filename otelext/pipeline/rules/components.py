@@ -53,13 +53,15 @@ def check(config: Configuration) -> Iterator[Finding]:
 
 
 def _type(one: Declared) -> Iterator[Finding]:
-    new = schema.renamed(one.kind, one.type)
-    if new is not None:
-        component = schema.component(one.kind, one.type)
-        rule = GONE if component is None else OLD_NAME
-        verb = "was removed" if component is None else "is an old name"
-        yield Finding(rule, one.place, f"the {one.kind} type {one.type} {verb}", new)
-    elif one.type not in schema.known_types(one.kind):
+    known = schema.component(one.kind, one.type)
+    past = schema.gone(one.kind, one.type)
+    if known is not None:
+        if known.type != one.type:
+            yield Finding(OLD_NAME, one.place, f"the {one.kind} {known.type} has the old name {one.type}", known.type)
+    elif past is not None:
+        instead = f"the {past.new[0]} {past.new[1]}" if past.new else "remove it; what it did is no longer needed"
+        yield Finding(GONE, one.place, f"the {one.kind} {one.type} was removed", instead)
+    else:
         near = schema.close_names(one.kind, one.type)
         instead = f"{' or '.join(near)}, if that is meant" if near else _instead(one)
         yield Finding(UNKNOWN, one.place, f"there is no {one.kind} of type {one.type}", instead)

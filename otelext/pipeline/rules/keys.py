@@ -17,7 +17,13 @@ UNKNOWN: Final = Rule(
     "unknown-key",
     "error",
     "A key that the component doesn't have",
-    "What stands under it has no effect: the Collector does not start, or ignores it without a word.",
+    "The Collector does not start.",
+)
+IGNORED: Final = Rule(
+    "ignored-key",
+    "warning",
+    "A key that nothing reads",
+    "The Collector passes over it without a word, and what was meant by it doesn't happen.",
 )
 ADDRESS: Final = Rule(
     "telemetry-address",
@@ -31,7 +37,7 @@ SECTION: Final = Rule(
     "A section that a configuration doesn't have",
     "The Collector knows receivers, processors, exporters, connectors, extensions and service, and does not start with others.",
 )
-RULES: Final = (UNKNOWN, ADDRESS, SECTION)
+RULES: Final = (UNKNOWN, IGNORED, ADDRESS, SECTION)
 
 _SECTIONS: Final = ("receivers", "processors", "exporters", "connectors", "extensions", "service")
 _ADDRESS: Final = ("telemetry", "metrics", "address")
@@ -46,24 +52,26 @@ def check(config: Configuration) -> Iterator[Finding]:
             yield Finding(SECTION, place, f"there is no section {key}", near or "remove it")
     for one in config.components:
         component = schema.component(one.kind, one.type)
-        if component is None:
-            continue
-        for unknown in schema.unknown_keys(component, one.config.plain):
-            instead = schema.close_key(component, unknown) or "remove it, or move it to where it belongs"
-            yield Finding(
-                UNKNOWN, _place(one.config, unknown), f"{one} has no key {'::'.join(map(str, unknown))}", instead
-            )
-    service = config.root["service"]
-    component = schema.component("service", "service")
-    if service is None or component is None:
-        return
-    for unknown in schema.unknown_keys(component, service.plain):
-        place = _place(service, unknown)
-        if tuple(unknown) == _ADDRESS:
-            yield Finding(ADDRESS, place, "service::telemetry::metrics::address is gone", _READERS)
-        else:
-            instead = schema.close_key(component, unknown) or "remove it, or move it to where it belongs"
-            yield Finding(UNKNOWN, place, f"service has no key {'::'.join(map(str, unknown))}", instead)
+        if component is not None:
+            yield from _keys(component, one.config, str(one))
+    service, component = config.root["service"], schema.component("service", "service")
+    if service is not None and component is not None:
+        yield from _keys(component, service, "service")
+
+
+def _keys(component: schema.Component, item: Item, owner: str) -> Iterator[Finding]:
+    plain = item.plain
+    for rule, paths in (
+        (UNKNOWN, schema.unknown_keys(component, plain)),
+        (IGNORED, schema.ignored_keys(component, plain)),
+    ):
+        for path in paths:
+            place = _place(item, path)
+            if owner == "service" and path == _ADDRESS:
+                yield Finding(ADDRESS, place, "service::telemetry::metrics::address is gone", _READERS)
+                continue
+            instead = schema.close_key(component, path, plain) or "remove it, or move it to where it belongs"
+            yield Finding(rule, place, f"{owner} has no key {'::'.join(map(str, path))}", instead)
 
 
 def _place(item: Item, path: Sequence[str | int]) -> Place:
