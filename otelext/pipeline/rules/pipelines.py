@@ -110,7 +110,13 @@ def _undeclared(config: Configuration, kind: str, use: Use, where: str) -> Findi
         list(config.declared["connector"]) if kind in {"receiver", "exporter"} else []
     )
     near = schema.closest(use.id, known)
-    instead = f"{near}, if that is meant" if near else f"declare it under {SECTIONS[kind]}"
+    past = schema.gone(kind, use.id.partition("/")[0])
+    if near:
+        instead = f"{near}, if that is meant"
+    elif past is not None and past.new is not None:
+        instead = f"declare the {past.new[0]} {past.new[1]}, which does its work now"
+    else:
+        instead = f"declare it under {SECTIONS[kind]}"
     return Finding(UNDECLARED, use.place, f"{where} names the {kind} {use.id}, which is not declared", instead)
 
 
