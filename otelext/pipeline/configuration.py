@@ -126,6 +126,15 @@ class Configuration:
             pipeline for pipeline in self.pipelines if any(use.id == component for use in getattr(pipeline, f"{kind}s"))
         ]
 
+    def reached_from(self, pipeline: Pipeline) -> list[Pipeline]:
+        """The pipelines that what flows through one gets to by connectors, itself the first."""
+        found = [pipeline]
+        for reached in found:
+            for use in reached.exporters:
+                if use.id in self.declared["connector"]:
+                    found += [onward for onward in self.used_by("receiver", use.id) if onward not in found]
+        return found
+
     def _of(self, kind: str) -> Iterator[Declared]:
         section = self.root[SECTIONS[kind]]
         if section is not None:

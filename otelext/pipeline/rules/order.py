@@ -64,24 +64,12 @@ def _sampled(config: Configuration, pipeline: Pipeline) -> Iterator[Finding]:
     samplers = [use for use in pipeline.processors if use.id.partition("/")[0] in _SAMPLERS]
     if not samplers or pipeline.signal != "traces":
         return
-    for counter in _reached(config, pipeline, set()):
+    kept = [pipeline, *(onward for onward in config.reached_from(pipeline) if onward.signal == "traces")]
+    counters = {use.id for onward in kept for use in onward.exporters if use.id.partition("/")[0] in _COUNTERS}
+    for counter in sorted(counters & config.declared["connector"].keys()):
         yield Finding(
             SAMPLED,
             samplers[0].place,
             f"in {pipeline.id} {samplers[0].id} comes before {counter}",
             f"a second pipeline with the same receivers, without {samplers[0].id}, whose exporter is {counter}",
         )
-
-
-def _reached(config: Configuration, pipeline: Pipeline, seen: set[str]) -> Iterator[str]:
-    """The connectors that count spans, as far as traces get from a pipeline."""
-    for use in pipeline.exporters:
-        if use.id in seen or use.id not in config.declared["connector"]:
-            continue
-        seen.add(use.id)
-        if use.id.partition("/")[0] in _COUNTERS:
-            yield use.id
-            continue
-        for onward in config.used_by("receiver", use.id):
-            if onward.signal == "traces":
-                yield from _reached(config, onward, seen)

@@ -89,10 +89,18 @@ def _target(config: Configuration, target: Target, listening: list[Socket]) -> I
         )
     if not (target.address.is_loopback or target.address.is_everywhere):
         return
-    signals = {pipeline.signal for pipeline in config.used_by("exporter", target.exporter.id)}
     for socket in listening:
-        if not socket.protocol or not socket.address.meets(target.address):
+        if socket.protocol != target.protocol or not socket.address.meets(target.address):
             continue
         receiver = socket.owner.split()[1]
-        if signals & {pipeline.signal for pipeline in config.used_by("receiver", receiver)}:
-            yield Finding(LOOP, target.place, f"{where} is where {socket.owner} listens", "the address of the next hop")
+        for entered in config.used_by("receiver", receiver):
+            onward = config.reached_from(entered)
+            if any(
+                left in onward
+                for left in config.used_by("exporter", target.exporter.id)
+                if left.signal == entered.signal
+            ):
+                yield Finding(
+                    LOOP, target.place, f"{where} is where {socket.owner} listens", "the address of the next hop"
+                )
+                break
