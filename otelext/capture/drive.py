@@ -250,7 +250,7 @@ def _close_collected(run: Run, context: Context, thrown: GeneratorExit, step: Ca
 
     def close() -> None:
         attach(context)
-        step()
+        step()  # noqa: F821  # deleted when all is done
 
     try:
         run_apart(close)
