@@ -39,7 +39,7 @@ class Page:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether its figures are of another machine or of other versions than these, and may not stand beside new ones."""
+        """Whether its figures are of another machine or of other versions, and may not stand beside new ones."""
         return bool(self._measured_on) and not self._measured_on.startswith(measured_on())
 
     def replace(self, ended: Mapping[str, Ended], commands: Mapping[str, str], rows: Sequence[Row], took: str) -> None:
