@@ -131,7 +131,7 @@ class Run:
 
     async def _empty(self) -> None:
         if self._leak:
-            self._leaked.append(bytes(self._leak - sys.getsizeof(b"")))
+            self._leaked.append(bytes(max(0, self._leak - sys.getsizeof(b""))))
         gc.collect()
         for _ in range(3):  # the event loop closes async generators in tasks of their own
             await asyncio.sleep(0)
