@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from typing import TYPE_CHECKING, Final
 
+import httpx
 import pytest
 
 from otelext.pipeline import otelcol
@@ -73,6 +75,37 @@ def test_the_collector_ends_at_its_start_with_what_only_that_can_tell(
     try:
         assert until(lambda: process.poll() is not None, "the end of the Collector")
         assert process.returncode == 1, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_collector_takes_an_endpoint_that_is_no_url_and_cannot_send_to_it(
+    programs: dict[str, Path], tmp_path: Path
+) -> None:
+    port = free_port()
+    text = CLEAN.replace("http://prometheus:9090/api/v1/otlp", "database:4318").replace("4317", str(free_port()))
+    text = text.replace("127.0.0.1:4318", f"127.0.0.1:{port}")
+    file = written(text.replace("service:\n", "service:\n  telemetry: {metrics: {level: none}}\n"), tmp_path)
+    assert [one.rule.id for one in validate([load(str(file))])] == ["endpoint-form"]
+    assert not refused(programs["otelcol"], file)
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [programs["otelcol"], f"--config={file}"], stdout=output, stderr=output, env={"PATH": os.environ["PATH"]}
+        )
+    try:
+        metric = {"name": "m", "gauge": {"dataPoints": [{"asInt": 1, "timeUnixNano": str(time.time_ns())}]}}
+        body = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}
+
+        def sent() -> bool:
+            try:
+                return httpx.post(f"http://127.0.0.1:{port}/v1/metrics", json=body, trust_env=False).is_success
+            except httpx.TransportError:
+                return False
+
+        until(sent, "the receiver")
+        assert until(lambda: b"unsupported protocol scheme" in log.read_bytes(), "the exporter's failure")
     finally:
         process.kill()
         process.wait()
