@@ -16,6 +16,8 @@ ALTERNATIVES = ("prometheus_scrape", "elasticsearch", "kafka_producer", "kafka_c
 NOT_BUILT = {("exporters", "elasticsearch"), ("receivers", "kafka")}
 VARIABLE = re.compile(r"\$\{env:(\w+)(?::-([^}]*))?\}")
 
+KINDS = ("receivers", "processors", "exporters", "connectors", "extensions")
+
 Section = dict[str, Any]
 
 
@@ -56,3 +58,14 @@ def variables(name: str) -> dict[str, str | None]:
 def pipelines(configuration: Section) -> dict[str, Section]:
     found: dict[str, Section] = configuration["service"]["pipelines"]
     return found
+
+
+def used(configuration: Section, kind: str) -> set[str]:
+    """The components of a kind that stand in a pipeline, or among the service's extensions."""
+    service = configuration["service"]
+    if kind == "extensions":
+        return set(service["extensions"])
+    connectors = configuration.get("connectors", {})
+    ends = {"connectors": ("receivers", "exporters")}.get(kind, (kind,))
+    names = {name for pipeline in service["pipelines"].values() for end in ends for name in pipeline[end]}
+    return names & set(connectors) if kind == "connectors" else names - set(connectors)

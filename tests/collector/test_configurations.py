@@ -17,12 +17,14 @@ from .configurations import (
     ALTERNATIVES,
     CONFIGURATIONS,
     FOLDER,
+    KINDS,
     NOT_BUILT,
     OVERLAYS,
     file_of,
     path_of,
     pipelines,
     read,
+    used,
     variables,
     with_defaults,
 )
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 MIB = 2**20
-KINDS = ("receivers", "processors", "exporters", "connectors", "extensions")
 
 
 @pytest.fixture(params=CONFIGURATIONS)
@@ -77,16 +78,6 @@ def test_memory_limiter_stands_first_in_every_pipeline(configuration: dict[str, 
 def test_nothing_is_declared_and_unused_or_used_and_undeclared(configuration: dict[str, Any]) -> None:
     for kind in KINDS:
         assert set(configuration.get(kind, {})) == used(configuration, kind), kind
-
-
-def used(configuration: dict[str, Any], kind: str) -> set[str]:
-    service = configuration["service"]
-    if kind == "extensions":
-        return set(service["extensions"])
-    connectors = configuration.get("connectors", {})
-    ends = {"connectors": ("receivers", "exporters")}.get(kind, (kind,))
-    names = {name for pipeline in service["pipelines"].values() for end in ends for name in pipeline[end]}
-    return names & set(connectors) if kind == "connectors" else names - set(connectors)
 
 
 def test_every_exporter_retries_without_end_from_a_queue_on_disk(configuration: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
@@ -14,15 +14,19 @@ if TYPE_CHECKING:
 
     from otelext.pipeline.options import Options
 
+_BY_HAND: Final = "whoever else may send to this gateway is believed too. access/mtls.yaml leaves agents alone in."
+
 
 def apply(root: CommentedMap, options: Options) -> None:
     """Ask senders for what was chosen, and show gateways the same."""
     for name in overlays(options):
         _lay_over(root, load(read(f"access/{name}.yaml")))
-    believing = "whoever else may send to this gateway is believed too. access/mtls.yaml leaves agents alone in."
-    if "mtls" in options.auth and believing in said(root["processors"], "transform/body"):
-        believed = "whoever else shows a certificate of their authority is believed too."
-        reword(root["processors"], "transform/body", believing, believed)
+    if options.is_default or _BY_HAND not in said(root["processors"], "transform/body"):
+        return
+    if "mtls" in options.auth:
+        reword(root["processors"], "transform/body", _BY_HAND, "whoever else shows such a certificate is believed too.")
+    else:
+        reword(root["processors"], "transform/body", "access/mtls.yaml leaves", "--auth mtls leaves")
 
 
 def overlays(options: Options) -> Iterator[str]:

@@ -45,14 +45,13 @@ def apply(root: CommentedMap, options: Options) -> None:
         _single(root, options)
     else:
         _gateway(root, options)
-    listening = "the health check" if options.kafka == "consumer" else ""
-    said_by = "OTELEXT_COLLECTOR_HOST"
     if options.metrics == "prometheus-scrape":
-        listening += " and /metrics" if listening else ""
-        said_by += " or OTELEXT_COLLECTOR_METRICS_LISTEN"
-    if listening:
-        reword(root, _FIRST, "Nothing listens beyond", f"Nothing but {listening} listens, and not beyond")
-    reword(root, _FIRST, "unless OTELEXT_COLLECTOR_HOST says", f"unless {said_by} says")
+        reword(
+            root,
+            _FIRST,
+            "unless OTELEXT_COLLECTOR_HOST says so",
+            "unless OTELEXT_COLLECTOR_HOST or OTELEXT_COLLECTOR_METRICS_LISTEN says so",
+        )
 
 
 def _what(traces: str, metrics: str, logs: str, *, tail: bool) -> str:

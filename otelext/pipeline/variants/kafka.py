@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelext.pipeline.commented import load, put, remove, replace, reword, said
+from otelext.pipeline.commented import load, remove, replace, reword, said
 from otelext.pipeline.templates import read
-from otelext.pipeline.wiring import pipelines, swap
+from otelext.pipeline.wiring import swap
 
 if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap
@@ -35,8 +35,6 @@ def apply(root: CommentedMap, options: Options) -> None:
     if options.kafka == "producer":
         _produce(root)
     elif options.kafka == "consumer":
-        if options.tier == "single":
-            _believe_agents(root)
         _consume(root, options)
 
 
@@ -101,36 +99,3 @@ def _reword_queue(queue: CommentedMap) -> None:
     for old, new in _QUEUE:
         if old in said(queue, "block_on_overflow"):
             reword(queue, "block_on_overflow", old, new)
-
-
-def _believe_agents(root: CommentedMap) -> None:
-    """Take what comes for the agents' word, as a gateway does: they know what they made, read and saw of their machines."""
-    gateway = load(read("gateway.yaml"))
-    processors = root["processors"]
-    place = list(processors).index("resourcedetection") + 1
-    put(processors, "resourcedetection", gateway["processors"], name="resourcedetection/agents", at=place)
-    reword(
-        processors,
-        "resourcedetection/agents",
-        "the gateway would only name its own",
-        "this node would only name its own",
-    )
-    put(processors, "transform/body", gateway["processors"])
-    for name in ("filter/not_made_by_collectors", "filter/made_by_collectors"):
-        put(processors, name, gateway["processors"])
-    named = pipelines(root)
-    for name in ("traces", "traces/all", "traces/kept", "metrics", "logs"):
-        if name in named:
-            _replace_in(named[name]["processors"], "resourcedetection", "resourcedetection/agents")
-    metrics = named["metrics"]["processors"]
-    metrics.insert(metrics.index("memory_limiter") + 1, "filter/made_by_collectors")
-    put(named, "metrics/made_by_collectors", pipelines(gateway), at=list(named).index("metrics/made_here"))
-    made_by_agents = named["metrics/made_by_collectors"]
-    made_by_agents["receivers"].remove("otlp/collector")
-    _replace_in(made_by_agents["processors"], "resourcedetection", "resourcedetection/agents")
-    logs = named["logs"]["processors"]
-    logs.remove("transform/sent_logs")
-
-
-def _replace_in(names: list[str], old: str, new: str) -> None:
-    names[names.index(old)] = new
