@@ -58,10 +58,9 @@ def said(node: _Node, key: str | int) -> str:
     return " ".join(" ".join(line.removeprefix("#") for line in above(node, key)).split())
 
 
-def put_above(node: _Node, key: str | int, lines: Iterable[str]) -> None:
-    """Replace them."""
-    column = _column(node, key)
-    _slots(node, key)[_ABOVE] = [_token(line, column) for line in lines] or None
+def put_above(node: _Node, key: str | int, text: str) -> None:
+    """Replace them by a text, which is broken into lines; an empty line in it begins another paragraph."""
+    _put_lines(node, key, _filled(text, WIDTH - _column(node, key)))
 
 
 def reword(node: _Node, key: str | int, old: str, new: str) -> None:
@@ -83,7 +82,7 @@ def reword(node: _Node, key: str | int, old: str, new: str) -> None:
         lines += _filled(text.replace(old, new), WIDTH - _column(node, key))
     if not found:
         raise ValueError(f"the comment of {key} doesn't say {old!r}")
-    put_above(node, key, lines)
+    _put_lines(node, key, lines)
 
 
 def reword_beside(node: CommentedMap, key: str, new: str) -> None:
@@ -214,6 +213,11 @@ def _tokens(text: str) -> list[CommentToken]:
 
 def _token(line: str, column: int) -> CommentToken:
     return CommentToken(f"{line}\n", CommentMark(column), None)
+
+
+def _put_lines(node: _Node, key: str | int, lines: Iterable[str]) -> None:
+    column = _column(node, key)
+    _slots(node, key)[_ABOVE] = [_token(line, column) for line in lines] or None
 
 
 def _column(node: _Node, key: str | int) -> int:

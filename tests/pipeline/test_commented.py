@@ -100,7 +100,7 @@ def test_words_are_replaced_wherever_their_lines_are_broken() -> None:
     reword(root["a"], "b", "About b, in two lines.", "About b in one.")
     reword_beside(root["a"], "b", "changed")
     reword(root, "a", "What it is.", "Another thing.\n\nAnd more of it.")
-    put_above(root["a"], "c", ["# About c."])
+    put_above(root["a"], "c", "About c.")
     assert dump(root) == TEXT.replace("# About b,\n  # in two lines.", "# About b in one.").replace(
         "# one", "# changed"
     ).replace("# What it is.", "# Another thing.\n#\n# And more of it.").replace("  c:", "  # About c.\n  c:")

@@ -30,7 +30,7 @@ BOTH = frozenset({"bearer", "mtls"})
         ({"traces": "zipkin"}, "--traces", "is one of jaeger, tempo, otlp; not zipkin"),
         ({"auth": frozenset({"basic"})}, "--auth", "is one of bearer, mtls; not basic"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_does_not_go_together_is_refused_by_name(choices: dict[str, object], option: str, why: str) -> None:
     with pytest.raises(OptionError) as refused:

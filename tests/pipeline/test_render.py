@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from otelext.pipeline.commented import above, dump, load
 from otelext.pipeline.options import TIERS, Options
 from otelext.pipeline.render import render
+from otelext.pipeline.schema import component, ignored_keys, unknown_keys
 from otelext.pipeline.variants.access import overlays
 from tests.collector.configurations import FOLDER, KINDS, file_of, pipelines, read, used, with_defaults
 from tests.pipeline.choices import every, pairwise
@@ -151,6 +152,20 @@ def test_each_door_asks_for_what_was_chosen(options: Options) -> None:
         assert ("auth" in exporter) is (len(options.auth) == 2), "a token is sent over TLS alone"
 
 
+@each_choice
+def test_the_published_schema_knows_every_component_and_key(options: Options) -> None:
+    configuration = parsed(options)
+    for section in KINDS:
+        for name, config in configuration.get(section, {}).items():
+            known = component(section.removesuffix("s"), name.partition("/")[0])
+            assert known, name
+            assert unknown_keys(known, config) == [], name
+            assert ignored_keys(known, config) == [], name
+            for part, pipeline in pipelines(configuration).items():
+                if section != "connectors" and name in pipeline.get(section, ()):
+                    assert part.partition("/")[0] in known.signals, name
+
+
 # --- comments ---------------------------------------------------------------------------------------------------------
 
 
@@ -204,7 +219,7 @@ def test_comments_fit_their_lines_and_stand_above_something(options: Options) ->
 @settings(max_examples=40)
 @given(st.sampled_from(every()))
 def test_all_of_it_holds_for_any_choice(options: Options) -> None:
-    assert len(CHECKS) == 10
+    assert len(CHECKS) == 11
     for check in CHECKS:
         check(options)
 

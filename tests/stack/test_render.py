@@ -331,7 +331,11 @@ def test_without_a_broker_an_agent_runs_and_keeps_what_it_was_sent(
     certificates: Certificates,
     tmp_path: Path,
 ) -> None:
-    variables = {**credentials, **NO_LOG_FILES, "KAFKA_BROKERS": f"[127.0.0.1:{free_port()}]"}
+    variables: dict[str, str | Path | int] = {
+        **credentials,
+        **NO_LOG_FILES,
+        "KAFKA_BROKERS": f"[127.0.0.1:{free_port()}]",
+    }
     files = [rendered(options, tmp_path)]
     with Collector("agent", programs["otelcol"], files, tmp_path, variables) as agent:
         Item(options).send(agent, certificates)

@@ -10,8 +10,6 @@ from otelext.pipeline.templates import read
 from otelext.pipeline.wiring import at, exporting_to, swap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ruamel.yaml.comments import CommentedMap
 
     from otelext.pipeline.options import Options
@@ -24,38 +22,33 @@ class _Otlp:
     exporter: str
     address: str
     """The default; of a backend that has no usual name, what the Collector then says as it refuses to start."""
-    comment: Sequence[str] = ()
+    comment: str = ""
 
 
-_GRPC_LIMIT: Final = (
-    "# A batch has at most what the receiver takes at once and the minimum below, and usually little more than 1 MB. gRPC",
-    "# servers take 4 MiB unless they are told otherwise, and what they refuse as too large is lost:",
+_LARGEST: Final = (
+    "A batch has at most what the receiver takes at once and the minimum below, and usually little more than 1 MB. gRPC"
+    " servers take 4 MiB unless they are told otherwise, and what they refuse as too large is lost: "
 )
 _TRACES: Final = {
     "tempo": _Otlp(
         "otlp_grpc/tempo",
         "tempo:4317",
-        (
-            *_GRPC_LIMIT,
-            "# distributor.receivers.otlp.protocols.grpc.max_recv_msg_size_mib of Tempo's should be 32.",
-        ),
+        _LARGEST + "Tempo's distributor.receivers.otlp.protocols.grpc.max_recv_msg_size_mib should be 32.",
     ),
     "otlp": _Otlp(
         "otlp_grpc/backend",
         "OTELEXT_COLLECTOR_TRACES_ENDPOINT is not set",
-        (*_GRPC_LIMIT, "# the backend's limit should be 32 MiB."),
+        _LARGEST + "the backend's limit should be 32 MiB.",
     ),
 }
 _METRICS: Final = {
     "mimir": _Otlp(
         "otlp_http/mimir",
         "http://mimir:9009/otlp/v1/metrics",
-        (
-            "# A Mimir of several tenants asks for one: OTELEXT_COLLECTOR_METRICS_HEADERS='{X-Scope-OrgID: clinic}'. Of its limits,",
-            "# out_of_order_time_window should be 12h, since queues bring samples late, max_global_exemplars_per_user more than 0,",
-            "# otel_metric_suffixes_enabled true, and promote_otel_resource_attributes",
-            "# service.name,service.namespace,service.instance.id,deployment.environment.name,host.name.",
-        ),
+        "A Mimir of several tenants asks for one: OTELEXT_COLLECTOR_METRICS_HEADERS='{X-Scope-OrgID: clinic}'. Of its"
+        " limits, out_of_order_time_window should be 12h, since queues bring samples late, max_global_exemplars_per_user"
+        " more than 0, otel_metric_suffixes_enabled true, and promote_otel_resource_attributes"
+        " service.name,service.namespace,service.instance.id,deployment.environment.name,host.name.",
     ),
     "otlp": _Otlp("otlp_http/metrics_backend", "http://OTELEXT_COLLECTOR_METRICS_ENDPOINT is not set"),
 }

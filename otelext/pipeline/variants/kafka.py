@@ -17,6 +17,7 @@ _WAITING: Final = (
     "refuses at once, which the sender is told and may try again. Waiting would hold the refused data in memory, and a"
     " sender that gave up waiting couldn't know whether it was stored after all."
 )
+_LARGEST: Final = ("what the receiver takes at once", "what a message holds")
 _QUEUE: Final = (
     (
         _WAITING,
@@ -75,7 +76,10 @@ def _consume(root: CommentedMap, options: Options) -> None:
             "senders wait;" if options.tier == "single" else "agents wait, and keep their spans on disk meanwhile;"
         )
         reword(processors["tail_sampling"], "block_on_overflow", waiting, "reading waits, and Kafka keeps the rest;")
-    for exporter in root["exporters"].values():
+    exporters = root["exporters"]
+    for name, exporter in exporters.items():
+        if _LARGEST[0] in said(exporters, name):
+            reword(exporters, name, *_LARGEST)
         if "sending_queue" in exporter:
             _reword_queue(exporter["sending_queue"])
 
@@ -99,3 +103,6 @@ def _reword_queue(queue: CommentedMap) -> None:
     for old, new in _QUEUE:
         if old in said(queue, "block_on_overflow"):
             reword(queue, "block_on_overflow", old, new)
+    batch = queue.get("batch")
+    if batch is not None and _LARGEST[0] in said(batch, "max_size"):
+        reword(batch, "max_size", *_LARGEST)
