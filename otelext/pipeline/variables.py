@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from otelext.pipeline.options import Options
+
 PREFIX: Final = "OTELEXT_COLLECTOR_"
 # https://opentelemetry.io/docs/collector/configuration/#environment-variables
 _USE: Final = re.compile(rf"\$\{{env:(?P<name>{PREFIX}\w+):-(?P<default>[^}}]*)\}}")
 _NONE: Final = " is not set"
-ALLOWED_ATTRIBUTES: Final = f"{PREFIX}ALLOWED_ATTRIBUTES"
+_ALLOWED_ATTRIBUTES: Final = f"{PREFIX}ALLOWED_ATTRIBUTES"
+_HOST: Final = f"{PREFIX}HOST"
 # Names of hosts that defaults have and nothing in docker-compose.otel.yml is called.
 _NOBODY: Final = re.compile(r"\b(gateway|kafka|tempo|mimir|elasticsearch):\d")
 
@@ -105,6 +108,8 @@ class Variable:
     """What holds without it; None where the Collector doesn't start then."""
     value: str | None = None
     """What it has to be, where that is known."""
+    must_be_set: bool = False
+    """Whether it has no default, or one that fits hardly anybody."""
 
     @property
     def meaning(self) -> str:
@@ -112,29 +117,29 @@ class Variable:
         return MEANINGS[self.name]
 
     @property
-    def must_be_set(self) -> bool:
-        """Whether it has no default, or one that fits nobody who doesn't call his hosts so."""
-        return self.default is None or self.value is not None or bool(_NOBODY.search(self.default))
-
-    @property
     def often_set(self) -> bool:
         """Whether its default fits some and not others."""
         return self.name in _OFTEN_SET
 
 
-def variables(configuration: str, allowed_attributes: Path) -> list[Variable]:
+def variables(options: Options, configuration: str, allowed_attributes: Path) -> list[Variable]:
     """The variables of a configuration, in the order of `collector/README.md`.
 
     Args:
+        options: What it was rendered for.
         configuration: Its text.
         allowed_attributes: Where the file is that it refers to.
     """
     defaults = {found["name"]: found["default"] for found in _USE.finditer(configuration)}
     order = list(MEANINGS)
-    return [_variable(name, defaults[name], allowed_attributes) for name in sorted(defaults, key=order.index)]
+    return [_variable(options, name, defaults[name], allowed_attributes) for name in sorted(defaults, key=order.index)]
 
 
-def _variable(name: str, default: str, allowed_attributes: Path) -> Variable:
-    if name == ALLOWED_ATTRIBUTES and str(allowed_attributes) != default:
-        return Variable(name, default, str(allowed_attributes))
-    return Variable(name, None if default.endswith(_NONE) else default)
+def _variable(options: Options, name: str, default: str, allowed_attributes: Path) -> Variable:
+    if default.endswith(_NONE):
+        return Variable(name, None, must_be_set=True)
+    if name == _ALLOWED_ATTRIBUTES and str(allowed_attributes) != default:
+        return Variable(name, default, str(allowed_attributes), must_be_set=True)
+    # Agents are on other machines.
+    remote = name == _HOST and options.tier == "gateway" and options.kafka is None
+    return Variable(name, default, must_be_set=remote or bool(_NOBODY.search(default)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,15 @@ def test_every_exporter_retries_without_end_from_a_queue_on_disk(options: Option
         # What tail_sampling has taken must not be refused; everybody else is told, and sends it again.
         waits = options.sampling == "tail" and name.startswith("otlp_grpc/")
         assert exporter["sending_queue"]["block_on_overflow"] is waits, name
+
+
+def test_sampling_changes_nothing_of_an_exporter_but_whether_its_queue_waits() -> None:
+    for tier in ("single", "gateway"):
+        choices = (Options(tier, sampling=choice) for choice in ("none", "tail"))
+        all_kept, sampled = (deepcopy(parsed(options))["exporters"] for options in choices)
+        for exporter in (*all_kept.values(), *sampled.values()):
+            del exporter["sending_queue"]["block_on_overflow"]
+        assert all_kept == sampled
 
 
 @each_choice

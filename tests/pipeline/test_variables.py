@@ -16,7 +16,7 @@ LIST = pathlib.Path("/srv/allowed_attributes.yaml")
 
 
 def must(options: Options, place: pathlib.Path = LIST) -> dict[str, str | None]:
-    found = variables(render(options), place)
+    found = variables(options, render(options), place)
     return {one.name.removeprefix(PREFIX): one.value or one.default for one in found if one.must_be_set}
 
 
@@ -24,7 +24,7 @@ def must(options: Options, place: pathlib.Path = LIST) -> dict[str, str | None]:
     ("options", "expected"),
     [
         (Options("single"), {"ALLOWED_ATTRIBUTES": str(LIST)}),
-        (Options("gateway", sampling="none"), {"ALLOWED_ATTRIBUTES": str(LIST)}),
+        (Options("gateway", sampling="none"), {"HOST": "127.0.0.1", "ALLOWED_ATTRIBUTES": str(LIST)}),
         (Options("agent"), {"GATEWAYS": "[gateway:4317]", "GATEWAY": "dns:///gateway:4317"}),
         (Options("agent", kafka="producer"), {"KAFKA_BROKERS": "[kafka:9092]"}),
         (
@@ -71,7 +71,7 @@ def test_the_list_lies_where_the_default_is_or_its_place_must_be_said() -> None:
 @pytest.mark.parametrize("options", pairwise(every()), ids=lambda options: options.command)
 def test_every_variable_of_a_configuration_is_known_with_its_default_and_meaning(options: Options) -> None:
     text = render(options)
-    found = {one.name: one for one in variables(text, LIST)}
+    found = {one.name: one for one in variables(options, text, LIST)}
     assert set(found) == set(re.findall(rf"\{{env:({PREFIX}\w+)", text))
     assert all(one.meaning for one in found.values())
     for one in found.values():

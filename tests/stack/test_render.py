@@ -7,12 +7,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
-from otelext import semconv
 from otelext.pipeline.options import Options
 from otelext.pipeline.render import render
 from tests.collector.configurations import FOLDER
@@ -22,6 +20,7 @@ from tests.stack.backends import Prometheus
 from tests.stack.certificates import Certificates
 from tests.stack.collectors import NO_LOG_FILES, Collector, backends
 from tests.stack.composition import Command, free_port
+from tests.stack.item import TOKEN, Item
 from tests.stack.servers import Server, until
 from tests.stack.sink import Sink
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(300)
 
-TOKEN = "rendered"
 # The elasticsearch exporter and the kafka receiver are in no Collector that can be built here.
 BUILT = [options for options in every() if options.logs != "elasticsearch" and options.kafka != "consumer"]
 PASSING = pairwise(options for options in BUILT if options.kafka is None)
@@ -205,63 +203,6 @@ def way(options: Options, stack: Stack, sink: Sink) -> dict[str, str]:
     return found
 
 
-class Item:
-    """One item of each signal, that a configuration's senders send to it."""
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-        self.service = name_of(options)
-        self.trace_id = otlp_json.trace_id()
-        self.resource = {
-            semconv.SERVICE_NAME: self.service,
-            "service.instance.id": "one",
-            "telemetry.distro.name": "otelext",
-        }
-
-    def messages(self) -> dict[str, Any]:
-        now = time.time_ns()
-        point = {
-            "startTimeUnixNano": str(now - 10**9),
-            "timeUnixNano": str(now),
-            "asInt": "7",
-            "attributes": otlp_json.attributes({semconv.STAGE: "prefill"}),
-        }
-        counter = {
-            "name": "rendered.items",
-            "sum": {"aggregationTemporality": 2, "isMonotonic": True, "dataPoints": [point]},
-        }
-        record = {"timeUnixNano": str(now), "body": {"stringValue": "a line"}, "traceId": self.trace_id}
-        span = otlp_json.span(self.trace_id, "sent", {semconv.EXEMPLAR: True})
-        return {
-            "traces": otlp_json.traces([span], self.resource),
-            "metrics": otlp_json.metrics([counter], self.resource),
-            "logs": otlp_json.logs([record], self.resource),
-        }
-
-    def send(self, to: Collector, certificates: Certificates) -> None:
-        """Over HTTP, with what the door asks for; without, nothing comes in."""
-        url, more = to.otlp_http, {}
-        if "mtls" in self.options.auth:
-            url, more = url.replace("http:", "https:"), {"verify": certificates.context(certificates.client)}
-        headers = {"authorization": f"Bearer {TOKEN}"} if "bearer" in self.options.auth else {}
-        for signal, message in self.messages().items():
-            if self.options.auth:
-                assert refused(url, signal, message, certificates if "mtls" in self.options.auth else None), signal
-            answer = otlp_json.post(url, signal, message, headers=headers, **more)
-            assert answer.status_code == 200, (signal, answer.text)
-
-    def series(self, prometheus: Prometheus) -> list[dict[str, Any]]:
-        return prometheus.query(f'rendered_items_total{{service_name="{self.service}"}}')
-
-
-def refused(url: str, signal: str, message: Any, certificates: Certificates | None) -> bool:
-    try:
-        more = {"verify": certificates.context(None)} if certificates else {}
-        return otlp_json.post(url, signal, message, **more).status_code == 401
-    except httpx.TransportError:
-        return True
-
-
 @pytest.mark.parametrize("options", PASSING, ids=name_of)
 def test_each_pair_of_choices_passes_one_item_of_each_signal(
     options: Options,
@@ -272,7 +213,7 @@ def test_each_pair_of_choices_passes_one_item_of_each_signal(
 ) -> None:
     collector = collectors[options]
     collector.wait_until_ready()
-    item = Item(options)
+    item = Item(name_of(options), options.auth)
     item.send(collector, certificates)
     until(lambda: stack.jaeger.trace(item.trace_id), "the trace")
     prometheus = stack.prometheus
@@ -303,7 +244,7 @@ def test_exemplars_are_scraped(
 ) -> None:
     options = next(options for options in scrape.ports if options.sampling == "none")
     collectors[options].wait_until_ready()
-    item = Item(options)
+    item = Item(name_of(options), options.auth)
     now = time.time_ns()
     exemplar = {"timeUnixNano": str(now), "asDouble": 0.3, "traceId": item.trace_id, "spanId": "1" * 16}
     point = {
@@ -338,7 +279,7 @@ def test_without_a_broker_an_agent_runs_and_keeps_what_it_was_sent(
     }
     files = [rendered(options, tmp_path)]
     with Collector("agent", programs["otelcol"], files, tmp_path, variables) as agent:
-        Item(options).send(agent, certificates)
+        Item(name_of(options), options.auth).send(agent, certificates)
         until(
             lambda: "unable to dial" in agent.output or "unable to open connection" in agent.output,
             "word of the broker",

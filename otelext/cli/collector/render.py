@@ -105,17 +105,16 @@ def _write(rendered: list[File], *, force: bool) -> None:
 
 
 def _explain(options: Options, rendered: list[File]) -> None:
-    from otelext.pipeline.templates import folder  # noqa: PLC0415
     from otelext.pipeline.variables import variables  # noqa: PLC0415
 
     paths = [file.path.resolve() for file in rendered]
-    known = variables(rendered[0].text, paths[-1])
+    known = variables(options, rendered[0].text, paths[-1])
     must = [variable for variable in known if variable.must_be_set]
     may = [variable for variable in known if variable.often_set and not variable.must_be_set]
     rest = len(known) - len(must) - len(may)
     _list("These have to be set:", must)
     _list("These where the default doesn't fit:", may)
-    click.echo(f"\n{rest} more have defaults that fit nearly everywhere; {folder() / 'README.md'} has all of them.")
+    click.echo(f"\n{rest} more have defaults that fit nearly everywhere, and stand in {rendered[0].path.name}.")
     for remark in options.remarks:
         click.echo(f"\n{remark}")
     click.echo("\nStart it:")
