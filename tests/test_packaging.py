@@ -98,6 +98,26 @@ def test_the_wheel_holds_the_package_its_types_marker_and_nothing_beside_it(whee
     assert sources <= set(names)
 
 
+def test_the_wheel_holds_the_templates_of_the_collector_s_configurations(
+    wheel: zipfile.ZipFile, tmp_path: pathlib.Path
+) -> None:
+    folder = "otelext/pipeline/collector/"
+    held = {name.removeprefix(folder): wheel.read(name) for name in wheel.namelist() if name.startswith(folder)}
+    names = ["single.yaml", "agent.yaml", "gateway.yaml", "allowed_attributes.yaml", "README.md"]
+    paths = [*(ROOT / "collector" / name for name in names), *(ROOT / "collector").glob("a*/*.yaml")]
+    assert held == {str(path.relative_to(ROOT / "collector")): path.read_bytes() for path in paths}
+    wheel.extractall(tmp_path)
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import otelext.pipeline.templates as templates; print(templates.folder())\n"
+        "from otelext.cli import main; sys.argv = ['otelext', 'collector', 'render', '--out', sys.argv[2]]; main()"
+    )
+    rendered = run(sys.executable, "-c", program, tmp_path, tmp_path / "out", cwd=tmp_path)
+    assert rendered.returncode == 0, rendered.stderr
+    assert rendered.stdout.startswith(f"{tmp_path / folder}".rstrip("/") + "\n")
+    assert (tmp_path / "out" / "single.yaml").read_bytes() == (ROOT / "collector" / "single.yaml").read_bytes()
+
+
 def test_the_wheel_states_version_python_and_licence(wheel: zipfile.ZipFile, metadata: email.message.Message) -> None:
     assert metadata["Version"] == otelext.__version__
     assert metadata["Requires-Python"] == ">=3.10"
@@ -215,6 +235,8 @@ def test_every_room_keeps_its_contract() -> None:
         ("emit", "otelext.processors"),
         ("facts", "otelext.emit"),
         ("facts", "opentelemetry.sdk.metrics"),
+        ("pipeline", "otelext.viewer"),
+        ("pipeline", "opentelemetry.sdk.trace"),
         ("semconv", "otelext.capture"),
         ("viewer", "otelext.capture"),
     ],

@@ -11,13 +11,25 @@ from ruamel.yaml import YAML
 FOLDER = pathlib.Path(__file__).parents[2] / "collector"
 CONFIGURATIONS = ("single", "agent", "gateway")
 OVERLAYS = ("bearer", "mtls", "bearer_to_gateways", "mtls_to_gateways")
+ALTERNATIVES = ("prometheus_scrape", "elasticsearch", "kafka_producer", "kafka_consumer")
+# Components of the contrib distribution whose modules can't be had at this version; a test says that the rest is built.
+NOT_BUILT = {("exporters", "elasticsearch"), ("receivers", "kafka")}
 VARIABLE = re.compile(r"\$\{env:(\w+)(?::-([^}]*))?\}")
+
+KINDS = ("receivers", "processors", "exporters", "connectors", "extensions")
 
 Section = dict[str, Any]
 
 
 def path_of(name: str) -> pathlib.Path:
-    return FOLDER / f"{name}.yaml" if name in CONFIGURATIONS else FOLDER / "access" / f"{name}.yaml"
+    return FOLDER / file_of(name)
+
+
+def file_of(name: str) -> str:
+    """Its path below `collector/`."""
+    if name in CONFIGURATIONS:
+        return f"{name}.yaml"
+    return f"{'alternatives' if name in ALTERNATIVES else 'access'}/{name}.yaml"
 
 
 def read(name: str) -> Section:
@@ -46,3 +58,14 @@ def variables(name: str) -> dict[str, str | None]:
 def pipelines(configuration: Section) -> dict[str, Section]:
     found: dict[str, Section] = configuration["service"]["pipelines"]
     return found
+
+
+def used(configuration: Section, kind: str) -> set[str]:
+    """The components of a kind that stand in a pipeline, or among the service's extensions."""
+    service = configuration["service"]
+    if kind == "extensions":
+        return set(service["extensions"])
+    connectors = configuration.get("connectors", {})
+    ends = {"connectors": ("receivers", "exporters")}.get(kind, (kind,))
+    names = {name for pipeline in service["pipelines"].values() for end in ends for name in pipeline[end]}
+    return names & set(connectors) if kind == "connectors" else names - set(connectors)
