@@ -1,0 +1,131 @@
+"""Why something that the Collector accepted did not reach its backend, by what the Collector says of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelext.doctor.causes.cause import Cause
+
+if TYPE_CHECKING:
+    from otelext.doctor.collectors import Failure, Telemetry
+    from otelext.doctor.endpoint import Signal
+
+LOG: Final = (
+    "docker compose -f docker-compose.otel.yml logs collector   (or logs/collector.log in the folder of processes.sh)"
+)
+_UNREACHED: Final = (
+    "connection refused",
+    "no such host",
+    "no route to host",
+    "i/o timeout",
+    "deadline exceeded",
+    "deadlineexceeded",
+    "connection reset",
+    "transport is closing",
+    "name resolver error",
+    "server misbehaving",
+    "network is unreachable",
+    "eof",
+)
+_REFUSED: Final = ("unauthenticated", "permissiondenied", "401", "403", "unauthorized", "forbidden", "no org id")
+_NO_SPACE: Final = ("no space left", "disk quota", "disk full", "input/output error", "cannot allocate memory")
+_MISSING: Final = ("unimplemented", "404", "405", "unknown service")
+_TLS: Final = ("certificate", "tls:", "first record does not look like", "http response to https")
+
+
+def by_log(signal: Signal, backend: str, telemetry: Telemetry) -> Cause | None:
+    """By what the Collector's log says of a failing exporter, None where it says nothing.
+
+    Args:
+        signal: Which was not found.
+        backend: Where it was looked for, as people call it.
+        telemetry: What the Collector says of itself.
+    """
+    for failure in telemetry.failures.get(signal, ()):
+        found = _by_error(failure, backend, _waits(failure, telemetry.queued.get(signal, {}).get(failure.exporter)))
+        if found is not None:
+            return found._replace(evidence=(f"the Collector's {failure.exporter} logs: {failure.error}",))
+    return None
+
+
+def by_queue(signal: Signal, backend: str, telemetry: Telemetry) -> Cause | None:
+    """By what waits in a queue; arguments as of `by_log`."""
+    for exporter, size in telemetry.queued.get(signal, {}).items():
+        return Cause(
+            f"it waits in the queue of the Collector's {exporter}: {backend} does not take it where that exporter sends",
+            LOG,
+            (f'otelcol_exporter_queue_size{{exporter="{exporter}"}} is {size:.0f}',),
+        )
+    return None
+
+
+def by_losses(signal: Signal, telemetry: Telemetry) -> Cause | None:
+    """By what was given up or removed; arguments as of `by_log`."""
+    for exporter, items in telemetry.given_up.get(signal, {}).items():
+        return Cause(
+            f"the Collector's {exporter} was refused for good and dropped what it had",
+            LOG,
+            (f"{items:.0f} items were given up in the last 5 minutes",),
+        )
+    for name, items in telemetry.filtered.get(signal, {}).items():
+        return Cause(
+            f"the Collector's {name} removes items, and this one may be among them",
+            LOG,
+            (f"{items:.0f} items were removed in the last 5 minutes",),
+        )
+    return None
+
+
+def unknown(backend: str, telemetry: Telemetry, waited: float) -> Cause:
+    """Where nothing says why."""
+    untold = "" if telemetry.known else ", and Prometheus and Loki have nothing that the Collector says of itself"
+    return Cause(
+        f"the receiver accepted it, and {backend} did not show it within {waited:g} s{untold}: it waits on the way, or"
+        " goes elsewhere",
+        LOG,
+    )
+
+
+def _by_error(failure: Failure, backend: str, waits: str) -> Cause | None:
+    """By the words of an exporter's error."""
+    error, exporter = failure.error.lower(), failure.exporter
+    variable = {"Loki": "LOGS", "Prometheus": "METRICS", "Mimir": "METRICS"}.get(backend, "TRACES")
+    if _any(_NO_SPACE, error):
+        return Cause(
+            f"{backend}'s disk is full: it can't write what the Collector's {exporter} sends; {waits}",
+            "df -h   (where its data lies; then give it space, or keep less: TELEMETRY_RETENTION)",
+        )
+    if _any(_TLS, error):
+        return Cause(
+            f"the Collector's {exporter} and {backend} do not agree on TLS; {waits}",
+            f"export OTELEXT_COLLECTOR_{variable}_ENDPOINT=...   (http:// or https://, and tls: of the exporter)",
+        )
+    if _any(_UNREACHED, error):
+        return Cause(
+            f"the Collector's {exporter} does not reach {backend}: it is down, or the exporter's address is wrong; {waits}",
+            f"docker compose -f docker-compose.otel.yml up --detach {backend.lower()}   (or correct"
+            f" OTELEXT_COLLECTOR_{variable}_ENDPOINT)",
+        )
+    if _any(_REFUSED, error):
+        return Cause(
+            f"{backend} refuses the credentials of the Collector's {exporter}; {waits}",
+            f"export OTELEXT_COLLECTOR_{variable}_HEADERS='{{Authorization: Bearer TOKEN}}'",
+        )
+    if _any(_MISSING, error):
+        return Cause(
+            f"what the Collector's {exporter} sends to takes no OTLP there; {waits}",
+            f"export OTELEXT_COLLECTOR_{variable}_ENDPOINT=...   (the address and path of {backend}'s OTLP)",
+        )
+    if failure.error:
+        return Cause(f"{backend} does not take what the Collector's {exporter} sends; {waits}", LOG)
+    return None
+
+
+def _waits(failure: Failure, size: float | None) -> str:
+    if failure.dropped:
+        return "it was dropped, as trying again would not help"
+    return "it waits in the exporter's queue" + (f", which holds {size:.0f}" if size else "")
+
+
+def _any(words: tuple[str, ...], text: str) -> bool:
+    return any(word in text for word in words)
