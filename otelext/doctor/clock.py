@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from otelext.doctor.backends.api import Response
+    from otelext.doctor.finding import Level
     from otelext.doctor.sender import Answer
 
 CHECK: Final = "clock"
@@ -75,7 +76,7 @@ def examine(skews: Mapping[str, Skew]) -> Finding:
     if not off:
         return Finding(CHECK, "ok", f"this machine's clock agrees with {_listed(known)}")
     worst = max(off.values(), key=abs)
-    level = "error" if abs(worst) > HARMFUL_S else "warning"
+    level: Level = "error" if abs(worst) > HARMFUL_S else "warning"
     if len(off) == len(known) and max(off.values()) - min(off.values()) <= 2 * NOTICED_S:
         ours = "behind" if worst > 0 else "ahead of"
         cause = "this machine's clock is wrong, as all the others agree" if len(off) > 1 else "one of the two is wrong"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from opentelemetry.util.re import parse_env_headers
@@ -186,7 +186,7 @@ _T = TypeVar("_T", bound=str)
 
 def _one_of(known: tuple[_T, ...], text: str | None, default: _T) -> _T:
     lowered = (text or "").lower()
-    return cast("_T", lowered) if lowered in known else default
+    return next((one for one in known if one == lowered), default)
 
 
 def _seconds(text: str | None) -> float:

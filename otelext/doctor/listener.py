@@ -65,10 +65,10 @@ def listener(host: str, port: int, timeout: float = TIMEOUT_S) -> Listener:
 
 def tls_trouble(endpoint: Endpoint, timeout: float = TIMEOUT_S) -> Trouble | None:
     """Why a connection as the exporter makes it fails in TLS, None where it does not."""
-    from requests import certs  # noqa: PLC0415  # comes with the exporters, whose authorities these are
+    import certifi  # noqa: PLC0415  # comes with the exporters, whose authorities these are
 
     try:
-        context = ssl.create_default_context(cafile=endpoint.certificate or certs.where())
+        context = ssl.create_default_context(cafile=endpoint.certificate or certifi.where())
         if endpoint.client_certificate:
             context.load_cert_chain(endpoint.client_certificate, endpoint.client_key)
         context.set_alpn_protocols(["h2"] if endpoint.protocol == "grpc" else ["http/1.1"])

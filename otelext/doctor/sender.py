@@ -11,7 +11,7 @@ import json
 import os
 import time
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,6 +59,7 @@ class Answer:
         trouble: Why there was no answer, None where there was one.
         foreign: Whether it was answered with success by something that is no receiver of OTLP.
         begun: When it was sent, by `time.monotonic`.
+        seconds: From there until the answer.
         date: When the receiver sent its answer by its own clock, in seconds since the epoch; None where it did not say.
         received: When the answer came by this machine's clock, in the same unit.
         location: Where a redirect leads, which the exporters don't follow.
@@ -70,6 +71,7 @@ class Answer:
     trouble: Trouble | None = None
     foreign: bool = False
     begun: float = 0.0
+    seconds: float = 0.0
     date: float | None = None
     received: float = 0.0
     location: str | None = None
@@ -78,7 +80,9 @@ class Answer:
 def send(endpoint: Endpoint, message: Message, environ: Mapping[str, str] | None = None) -> Answer:
     """Send a message once; whatever goes wrong is in the answer."""
     environ = os.environ if environ is None else environ
-    return (_over_grpc if endpoint.protocol == "grpc" else _over_http)(endpoint, message, environ)
+    begun = time.monotonic()
+    answer = (_over_grpc if endpoint.protocol == "grpc" else _over_http)(endpoint, message, environ)
+    return replace(answer, begun=begun, seconds=time.monotonic() - begun)
 
 
 def parse_date(text: str | None) -> float | None:
@@ -97,7 +101,7 @@ def _over_http(endpoint: Endpoint, message: Message, environ: Mapping[str, str])
     if endpoint.compression != "none":
         body = gzip.compress(body) if endpoint.compression == "gzip" else zlib.compress(body)
         headers.setdefault("content-encoding", endpoint.compression)
-    begun = time.monotonic()
+    deadline = time.monotonic() + endpoint.timeout
     try:
         session = _plugged_in("HTTP", endpoint, environ) or requests.Session()
         with session:
@@ -114,16 +118,15 @@ def _over_http(endpoint: Endpoint, message: Message, environ: Mapping[str, str])
                 stream=True,
             ) as response:
                 received = time.time()
-                content = _read(response, begun + endpoint.timeout)
+                content = _read(response, deadline)
     except Exception as error:  # noqa: BLE001  # whatever it is, it is why the service's telemetry does not leave
-        return Answer(False, trouble=trouble(error), begun=begun)
+        return Answer(False, trouble=trouble(error))
     accepted, foreign, text = _understood(endpoint, response, content)
     return Answer(
         accepted=accepted,
         status=str(response.status_code),
         text=text,
         foreign=foreign,
-        begun=begun,
         date=parse_date(response.headers.get("date")),
         received=received,
         location=response.headers.get("location"),
@@ -194,7 +197,6 @@ def _over_grpc(endpoint: Endpoint, message: Message, environ: Mapping[str, str])
     import grpc  # noqa: PLC0415  # comes with the exporters
 
     compression = {"gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}.get(endpoint.compression)
-    begun = time.monotonic()
     try:
         if endpoint.secure:
             channel = grpc.secure_channel(endpoint.url, _grpc_credentials(endpoint, environ), compression=compression)
@@ -208,14 +210,12 @@ def _over_grpc(endpoint: Endpoint, message: Message, environ: Mapping[str, str])
             )
             answer = call(message, timeout=endpoint.timeout, metadata=endpoint.headers)
     except grpc.RpcError as error:
-        return Answer(
-            False, status=error.code().name, text=_shortened(str(error.details() or "").encode()), begun=begun
-        )
+        return Answer(False, status=error.code().name, text=_shortened(str(error.details() or "").encode()))
     except Exception as error:  # noqa: BLE001  # as over HTTP
-        return Answer(False, trouble=trouble(error), begun=begun)
+        return Answer(False, trouble=trouble(error))
     partial = answer.partial_success
     rejected = getattr(partial, _REJECTED[endpoint.signal])
-    return Answer(not rejected, status="OK", text=partial.error_message, begun=begun, received=time.time())
+    return Answer(not rejected, status="OK", text=partial.error_message, received=time.time())
 
 
 def _grpc_credentials(endpoint: Endpoint, environ: Mapping[str, str]) -> grpc.ChannelCredentials:

@@ -114,15 +114,16 @@ def accesses(
         ValueError: Two backends are named for the same, or an address is none.
     """
     named = {product: given.get(product) or _variable(environ, product.upper()) for product in PRODUCTS}
+    for new, old in INSTEAD.items():
+        if given.get(new) and given.get(old):
+            raise ValueError(f"--{new} and --{old} exclude each other: name the one that this pipeline writes to")
+        if given.get(old):
+            named[new] = None
     found: dict[Product, Access] = {}
-    for product in PRODUCTS:
-        other = INSTEAD.get(product)
-        if other is not None and named[product] and given.get(other):
-            raise ValueError(f"--{product} and --{other} exclude each other: name the one that this pipeline writes to")
     for product in PRODUCTS:
         replaced = next((new for new, old in INSTEAD.items() if old == product and named[new]), None)
         url = named[product] or DEFAULTS.get(product)
-        if url is None or replaced or {product, _other_name(product)} & skip:
+        if url is None or replaced or _names(product) & skip:
             continue
         found[product] = Access(
             product=product,
@@ -137,8 +138,10 @@ def accesses(
     return found
 
 
-def _other_name(product: Product) -> Product:
-    return INSTEAD.get(product) or next((new for new, old in INSTEAD.items() if old == product), product)
+def _names(product: Product) -> frozenset[Product]:
+    """A product, and the one that stands in its place."""
+    pairs = (pair for pair in INSTEAD.items() if product in pair)
+    return frozenset({product, *next(pairs, ())})
 
 
 def _variable(environ: Mapping[str, str], name: str) -> str | None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from otelext import semconv
 from otelext.doctor.backends.api import UnansweredError
-from otelext.doctor.backends.backend import Health
 from otelext.doctor.backends.exposition import counters
+from otelext.doctor.backends.health import Health
 from otelext.doctor.clock import skew
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from otelext.doctor.backends.api import UnansweredError
-from otelext.doctor.backends.backend import Health
+from otelext.doctor.backends.health import Health
 from otelext.doctor.clock import skew
 
 if TYPE_CHECKING:
@@ -22,25 +22,6 @@ _OK: Final = 200
 _HEX_ID: Final = re.compile(r"[0-9a-fA-F]{1,32}")
 _NO_TRACE: Final = "0" * 31 + "1"
 """An id that nobody makes, to see whether a backend can be asked."""
-
-
-class TraceBackend(Protocol):
-    """Where traces are asked for."""
-
-    name: str
-    api: Api
-
-    def look(self) -> Health:
-        """As of every backend."""
-        ...
-
-    def trace(self, trace_id: str) -> str | None:
-        """The id that a trace has there, None while it is not known.
-
-        Raises:
-            UnansweredError: It can't be asked.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -81,6 +62,10 @@ class Tempo:
             if response.status != _NOT_FOUND:
                 return next(_ids_of_spans(_json_of(response)), None)
         return None
+
+
+TraceBackend: TypeAlias = Jaeger | Tempo
+"""Where traces are asked for."""
 
 
 def _look(api: Api, path: str, key: str | None) -> Health:

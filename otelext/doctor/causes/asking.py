@@ -9,7 +9,7 @@ from otelext.doctor.causes.cause import Cause
 from otelext.doctor.settings import PREFIX
 
 if TYPE_CHECKING:
-    from otelext.doctor.backends.backend import Health
+    from otelext.doctor.backends.health import Health
     from otelext.doctor.settings import Access
 
 _REFUSED: Final = frozenset({401, 403})

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from otelext.doctor.backends.api import Api
     from otelext.doctor.trouble import Trouble
 
 
@@ -33,21 +32,3 @@ class Health:
     skew: float | None = None
     uncertainty: float = 0.0
     counts: Mapping[str, float] = field(default_factory=dict)
-
-
-class Backend(Protocol):
-    """Any of them."""
-
-    @property
-    def name(self) -> str:
-        """As people call it."""
-        ...
-
-    @property
-    def api(self) -> Api:
-        """How it is asked."""
-        ...
-
-    def look(self) -> Health:
-        """Whether it answers, with what it counts before anything is sent."""
-        ...
