@@ -112,7 +112,7 @@ def _risen(label: str, name: str) -> str:
     """By how much a counter rose lately; one that is new rose by all that it holds."""
     series = f'{{__name__=~"{name}(_total)?"}}'
     new = f"sum by ({label}) ({series}) unless sum by ({label}) ({series} offset {_WINDOW})"
-    return f"(sum by ({label}) (increase({series}[{_WINDOW}])) > 0) or ({new} > 0)"
+    return f"(sum by ({label}) (increase({series}[{_WINDOW}])) >= 0.5) or ({new} > 0)"
 
 
 def _by(prometheus: Prometheus, label: str, expression: str) -> dict[str, float]:

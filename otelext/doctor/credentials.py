@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,7 @@ class Credentials:
         found: set[str] = set()
         places: list[Endpoint | Access] = [*endpoints, *accesses]
         for place in places:
-            parts = urlsplit(place.url)
+            parts = place.parts
             user = parts.netloc.rpartition("@")[0]
             found |= {user, *user.split(":"), unquote(parts.password or ""), parts.query}
             for name, value in place.headers:

@@ -31,6 +31,10 @@ _DEFAULT_TIMEOUT_S: Final = 10.0
 _WELL_KNOWN_PORTS: Final = {"http": 80, "https": 443}
 
 
+class AddressError(ValueError):
+    """An address can't be used; the message says whose and what would be right, without what may be credentials."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """Where one signal goes, and with what.
@@ -64,16 +68,16 @@ class Endpoint:
     @property
     def host(self) -> str:
         """Name or address of the receiver."""
-        return self._parts.hostname or "localhost"
+        return self.parts.hostname or "localhost"
 
     @property
     def port(self) -> int:
         """Port of the receiver."""
         try:
-            port = self._parts.port
+            port = self.parts.port
         except ValueError:  # no number, or none of a port
             port = None
-        return port or (443 if self.protocol == "grpc" else _WELL_KNOWN_PORTS.get(self._parts.scheme, 80))
+        return port or (443 if self.protocol == "grpc" else _WELL_KNOWN_PORTS.get(self.parts.scheme, 80))
 
     @property
     def base(self) -> str:
@@ -88,7 +92,7 @@ class Endpoint:
     @property
     def shown(self) -> str:
         """The address for people, without what may be credentials."""
-        return f"{self.base}{self._parts.path}" if self.protocol == "http/protobuf" else self.base
+        return f"{self.base}{self.parts.path}" if self.protocol == "http/protobuf" else self.base
 
     @property
     def authorized(self) -> bool:
@@ -96,7 +100,8 @@ class Endpoint:
         return any(name == "authorization" for name, _ in self.headers)
 
     @property
-    def _parts(self) -> SplitResult:
+    def parts(self) -> SplitResult:
+        """The address, taken apart; with what may be credentials."""
         return urlsplit(self.url if "://" in self.url else f"//{self.url}")
 
 
@@ -116,7 +121,7 @@ def endpoints(
         protocol: A protocol that goes before the environment's.
 
     Raises:
-        ValueError: An address has no host, or a scheme other than http and https.
+        AddressError: An address has no host, or a scheme other than http and https.
     """
     return {signal: _endpoint(environ, signal, endpoint, protocol) for signal in SIGNALS}
 
@@ -145,7 +150,7 @@ def _endpoint(
         url = own or f"{(base or f'http://localhost:{HTTP_PORT}').removesuffix('/')}/v1/{signal}"
         secure = urlsplit(url).scheme == "https"
         if urlsplit(url).scheme not in _WELL_KNOWN_PORTS:
-            raise ValueError(
+            raise AddressError(
                 f"the address of {source} begins with neither http:// nor https://, which exporters over HTTP need"
             )
     certificate = setting("CERTIFICATE")
@@ -165,7 +170,7 @@ def _endpoint(
         source=source,
     )
     if not urlsplit(url if "://" in url else f"//{url}").hostname:
-        raise ValueError(f"the address of {source} names no host; one is http://localhost:{HTTP_PORT}")
+        raise AddressError(f"the address of {source} names no host; one is http://localhost:{HTTP_PORT}")
     return found
 
 

@@ -68,7 +68,7 @@ def examine(settings: Settings, progress: Callable[[str], None] = lambda _: None
         progress: Is told what is waited for.
 
     Raises:
-        ValueError: The environment's or the settings' address of the receiver is none.
+        AddressError: The environment's or the settings' address of the receiver is none.
     """
     begun, began = time.monotonic(), time.time()
     targets = endpoints(settings.environ, endpoint=settings.endpoint, protocol=settings.protocol)

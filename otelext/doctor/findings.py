@@ -10,7 +10,7 @@ from otelext.doctor.backends.exposition import risen
 from otelext.doctor.backends.prometheus import BUCKETS
 from otelext.doctor.causes import finding_it
 from otelext.doctor.causes.asking import why_not_asked
-from otelext.doctor.causes.exporting import by_log
+from otelext.doctor.causes.exporting import by_log, by_queue
 from otelext.doctor.causes.finding_it import Missing
 from otelext.doctor.collectors import Telemetry, telemetry
 from otelext.doctor.finding import Finding, Hop
@@ -35,6 +35,7 @@ LINK_TO_TRACE: Final = "exemplar_to_trace"
 LOG: Final = "log"
 LINK_TO_LOG: Final = "trace_to_log"
 _CHECKS: Final[dict[Signal, str]] = {"traces": TRACE, "metrics": METRIC, "logs": LOG}
+_NOUNS: Final[dict[Signal, str]] = {"traces": "trace", "metrics": "metric", "logs": "log line"}
 _COLLECTOR_TELLS_S: Final = 4.0
 """Until a Collector's own log line is to be found: it leaves every second."""
 
@@ -80,9 +81,9 @@ def findings(facts: Facts, progress: Callable[[str], None]) -> Iterator[Finding]
     missing = _missing(facts, progress)
     yield _metric(facts, missing)
     yield _exemplar(facts, missing)
-    yield _of_signal(facts, "traces", facts.sights.trace, "trace", lambda: finding_it.why_no_trace(missing("traces")))
+    yield _of_signal(facts, "traces", facts.sights.trace, missing, finding_it.why_no_trace)
     yield _link_to_trace(facts)
-    yield _of_signal(facts, "logs", facts.sights.line, "log line", lambda: finding_it.why_no_log(missing("logs")))
+    yield _of_signal(facts, "logs", facts.sights.line, missing, finding_it.why_no_log)
     yield _link_to_log(facts)
 
 
@@ -136,10 +137,14 @@ def _was_seen(sight: Sight[object] | None) -> bool:
 
 
 def _of_signal(
-    facts: Facts, signal: Signal, sight: Sight[object] | None, what: str, why: Callable[[], Cause]
+    facts: Facts,
+    signal: Signal,
+    sight: Sight[object] | None,
+    missing: Callable[[Signal], Missing],
+    why: Callable[[Missing], Cause],
 ) -> Finding:
     """Of the three hops from the receiver to a backend."""
-    check = _CHECKS[signal]
+    check, what = _CHECKS[signal], _NOUNS[signal]
     if signal not in facts.accesses:
         return Finding(check, "skipped", f"no {what} is looked for")
     access, health = facts.accesses[signal], facts.healths[signal]
@@ -148,21 +153,22 @@ def _of_signal(
         cause = why_not_asked(access, health)
         evidence = cause.evidence
         if health.trouble is not None and signal in facts.accepted:
-            waits = why()  # what the Collector says of it
-            evidence = (*evidence, *waits.evidence)
+            told = missing(signal).telemetry
+            waits = by_log(signal, name, told) or by_queue(signal, name, told)
+            evidence = (*evidence, *(waits.evidence if waits else ()))
         return Hop(check, "error", f"{name} cannot be asked at {access.shown}", cause.text, cause.next_step, evidence)
     if sight is None:
         return Finding(check, "skipped", f"no {what} is looked for in {name}, as none was accepted")
     if sight.found is not None:
         return Hop(check, "ok", f"{what} found in {name}", seconds=sight.seconds)
-    cause = why()
+    cause = why(missing(signal))
     evidence = (*cause.evidence, *((f"{name} answered last: {sight.error}",) if sight.error else ()))
     return Hop(check, "error", f"{what} not found in {name}", cause.text, cause.next_step, evidence)
 
 
 def _metric(facts: Facts, missing: Callable[[Signal], Missing]) -> Finding:
     sight = facts.sights.sample
-    found = _of_signal(facts, "metrics", sight, "metric", lambda: finding_it.why_no_metric(missing("metrics")))
+    found = _of_signal(facts, "metrics", sight, missing, finding_it.why_no_metric)
     if sight is None or sight.found is None:
         return found
     if sight.found.form == "buckets":

@@ -11,6 +11,7 @@ from otelext.doctor.backends.api import UnansweredError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from otelext.doctor.backends.loki import Line, Loki
     from otelext.doctor.backends.prometheus import Prometheus, Sample
@@ -22,6 +23,7 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 0.5
+_LINK_S: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -75,41 +77,41 @@ def search(
         logs: Where its line was.
     """
     deadline = begun + timeout
-    with ThreadPoolExecutor(max_workers=4) as threads:
-        trace = threads.submit(_until_seen, lambda: traces.trace(canary.trace_id), begun, deadline) if traces else None
-        sample = (
-            threads.submit(_until_seen, lambda: metrics.sample(canary, timeout), begun, deadline) if metrics else None
+    with ThreadPoolExecutor(max_workers=6) as threads:
+
+        def started(question: Callable[[], _T | None] | None) -> Future[Sight[_T] | None]:
+            return threads.submit(lambda: _until_seen(question, begun, deadline) if question else None)
+
+        trace = started((lambda: traces.trace(canary.trace_id)) if traces else None)
+        sample = started((lambda: metrics.sample(canary, timeout)) if metrics else None)
+        exemplar = started((lambda: metrics.exemplar(canary, timeout)) if metrics and exemplars else None)
+        line = started((lambda: logs.line(canary)) if logs else None)
+
+        def trace_of_exemplar() -> Sight[str] | None:
+            """By the exemplar's own id, once both ends are there."""
+            known, led_by = trace.result(), exemplar.result()
+            if traces is None or known is None or known.found is None or led_by is None or led_by.found is None:
+                return None
+            trace_id = led_by.found
+            return _until_seen(lambda: traces.trace(trace_id) if trace_id else None, begun, _soon())
+
+        def line_of_trace() -> Sight[Line] | None:
+            """By the id that the trace has where it is stored; by the one that was sent, where none is looked for."""
+            known, end = trace.result(), line.result()
+            if logs is None or end is None or end.found is None or (known is not None and known.found is None):
+                return None
+            trace_id = known.found if known is not None and known.found is not None else canary.trace_id
+            return _until_seen(lambda: logs.line_of_trace(canary, trace_id), begun, _soon())
+
+        to_trace, to_line = threads.submit(trace_of_exemplar), threads.submit(line_of_trace)
+        return Sights(
+            trace.result(), sample.result(), exemplar.result(), line.result(), to_trace.result(), to_line.result()
         )
-        exemplar = (
-            threads.submit(_until_seen, lambda: metrics.exemplar(canary, timeout), begun, deadline)
-            if metrics and exemplars
-            else None
-        )
-        line = threads.submit(_until_seen, lambda: logs.line(canary), begun, deadline) if logs else None
-        found = Sights(
-            trace=trace.result() if trace else None,
-            sample=sample.result() if sample else None,
-            exemplar=exemplar.result() if exemplar else None,
-            line=line.result() if line else None,
-        )
-    return _followed(canary, begun, found, traces, logs)
 
 
-def _followed(canary: Canary, begun: float, found: Sights, traces: TraceBackend | None, logs: Loki | None) -> Sights:
-    """From the exemplar's own trace id to the trace, and from the id that the trace has to the line."""
-    # Both ends are there: what leads from one to the other needs no time of its own.
-    deadline = time.monotonic() + 2.0
-    to_trace: Sight[str] | None = None
-    to_line: Sight[Line] | None = None
-    trace_id = found.trace.found if found.trace else None
-    exemplar_id = found.exemplar.found if found.exemplar else None
-    if traces and trace_id and exemplar_id is not None:
-        to_trace = _until_seen(lambda: traces.trace(exemplar_id) if exemplar_id else None, begun, deadline)
-    # Where no trace was looked for, the line is found by the id that was sent.
-    if logs and found.line and found.line.found and (trace_id or found.trace is None):
-        led_by = trace_id or canary.trace_id
-        to_line = _until_seen(lambda: logs.line_of_trace(canary, led_by), begun, deadline)
-    return Sights(found.trace, found.sample, found.exemplar, found.line, to_trace, to_line)
+def _soon() -> float:
+    """A deadline for what leads from one to the other: both are there, so that it needs no time of its own."""
+    return time.monotonic() + _LINK_S
 
 
 def _until_seen(question: Callable[[], _T | None], begun: float, deadline: float) -> Sight[_T]:

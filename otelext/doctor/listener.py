@@ -49,7 +49,7 @@ def listener(host: str, port: int, timeout: float = TIMEOUT_S) -> Listener:
     """Connect and say hello, within twice `timeout` seconds."""
     try:
         with socket.create_connection((host, port), timeout) as connection:
-            first = _first_bytes(connection, _REQUEST % host.encode("idna", errors="replace"), timeout)
+            first = _first_bytes(connection, _REQUEST % host.encode("ascii", errors="ignore"), timeout)
     except (OSError, UnicodeError) as error:
         found = trouble(error)
         kinds: dict[str, Speech] = {"unresolved": "unresolved", "refused": "nothing"}

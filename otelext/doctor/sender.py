@@ -164,7 +164,7 @@ def _understood(endpoint: Endpoint, response: requests.Response, content: bytes)
             partial = found.get("partialSuccess") or {}
             rejected, text = any(name.startswith("rejected") and int(n) for name, n in partial.items()), ""
         else:
-            return False, True, f"{kind or 'an answer without a type'}: {_shortened(content)}"
+            return False, True, kind or "an answer without a type"
     except Exception:  # noqa: BLE001  # protobuf's and JSON's own
         return False, True, f"{kind}, which cannot be read"
     return not rejected, False, str(text)

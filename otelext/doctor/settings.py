@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from otelext.doctor.endpoint import GRPC_PORT, HTTP_PORT, headers
+from otelext.doctor.endpoint import GRPC_PORT, HTTP_PORT, AddressError, headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,8 +68,13 @@ class Access:
     @property
     def shown(self) -> str:
         """The address for people, without user, password and query."""
-        parts = urlsplit(self.url)
+        parts = self.parts
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    @property
+    def parts(self) -> SplitResult:
+        """The address, taken apart; with what may be credentials."""
+        return urlsplit(self.url)
 
     @property
     def option(self) -> str:
@@ -111,12 +116,12 @@ def accesses(
         skip: Backends that are left out, by whichever of their two names.
 
     Raises:
-        ValueError: Two backends are named for the same, or an address is none.
+        AddressError: Two backends are named for the same, or an address is none.
     """
     named = {product: given.get(product) or _variable(environ, product.upper()) for product in PRODUCTS}
     for new, old in INSTEAD.items():
         if given.get(new) and given.get(old):
-            raise ValueError(f"--{new} and --{old} exclude each other: name the one that this pipeline writes to")
+            raise AddressError(f"--{new} and --{old} exclude each other: name the one that this pipeline writes to")
         if given.get(old):
             named[new] = None
     found: dict[Product, Access] = {}
@@ -152,7 +157,7 @@ def _checked(url: str, product: Product) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         # Without the text itself, which may hold a password.
-        raise ValueError(
+        raise AddressError(
             f"the address of {product.capitalize()} (--{product} or {PREFIX}{product.upper()}) is no URL:"
             " it is like http://localhost:9090"
         )
