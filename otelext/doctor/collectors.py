@@ -35,11 +35,13 @@ class Failure:
         exporter: Its name in the configuration.
         error: What it was answered, or why it was not.
         dropped: Whether it gave up what it had; else it tries again.
+        recent: Whether it says so since the canary was sent; an older line may be of what is repaired by now.
     """
 
     exporter: str
     error: str
     dropped: bool
+    recent: bool
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,14 @@ class Telemetry:
     filtered: Mapping[Signal, Mapping[str, float]] = field(default_factory=dict)
 
 
-def telemetry(prometheus: Prometheus | None, loki: Loki | None) -> Telemetry:
-    """What both have of it; whichever can't be asked is left out."""
+def telemetry(prometheus: Prometheus | None, loki: Loki | None, since: int) -> Telemetry:
+    """What both have of it; whichever can't be asked is left out.
+
+    Args:
+        prometheus: Where the metrics of Collectors are, None where it can't be asked.
+        loki: Where their log is, likewise.
+        since: When the canary was sent, in nanoseconds since the epoch by the others' clock.
+    """
     services: set[str] = set()
     queued: dict[Signal, dict[str, float]] = {}
     given_up: dict[Signal, dict[str, float]] = {}
@@ -96,7 +104,8 @@ def telemetry(prometheus: Prometheus | None, loki: Loki | None) -> Telemetry:
         with contextlib.suppress(UnansweredError):
             lines = loki.recent(f'{{service_name=~"{named}"}} |= "{_EXPORT_FAILED}"', _LOG_WINDOW_S, 50)
         for signal in SIGNALS:
-            failures[signal] = tuple(dict.fromkeys(_failure(line) for line in lines if _is_of(line, signal)))
+            of_signal = sorted((line for line in lines if _is_of(line, signal)), key=lambda line: -line.at)
+            failures[signal] = tuple(dict.fromkeys(_failure(line, since) for line in of_signal))
     return Telemetry(
         known=bool(services or lines),
         queued=queued,
@@ -136,9 +145,10 @@ def _is_of(line: Line, signal: Signal) -> bool:
     return line.labels.get("otelcol_signal", signal) == signal
 
 
-def _failure(line: Line) -> Failure:
+def _failure(line: Line, since: int) -> Failure:
     return Failure(
         exporter=line.labels.get("otelcol_component_id", "an exporter"),
         error=line.labels.get("error", ""),
         dropped=_DROPPED in line.text,
+        recent=line.at >= since,
     )

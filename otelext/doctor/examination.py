@@ -83,9 +83,10 @@ def examine(settings: Settings, progress: Callable[[str], None] = lambda _: None
         delivery = deliver(canary, targets, settings.skip, settings.timeout, settings.known_ports, settings.environ)
         accepted = delivery.accepted
         progress("looking for the canary")
+        sent = min((delivery.answers[signal].begun for signal in accepted), default=begun)
         sights = search(
             canary,
-            min((delivery.answers[signal].begun for signal in accepted), default=begun),
+            sent,
             settings.timeout,
             traces=backends.traces if "traces" in accepted else None,
             metrics=backends.metrics if "metrics" in accepted else None,
@@ -103,6 +104,7 @@ def examine(settings: Settings, progress: Callable[[str], None] = lambda _: None
             sights=sights,
             ahead=clock.harm(skews.values()),
             timeout=settings.timeout,
+            begun=sent,
         )
         found = [
             clock.examine(skews)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from otelext.doctor.backends.api import is_local
 from otelext.doctor.backends.exposition import risen
 from otelext.doctor.backends.prometheus import BUCKETS
 from otelext.doctor.causes import finding_it
@@ -13,6 +14,7 @@ from otelext.doctor.causes.asking import why_not_asked
 from otelext.doctor.causes.exporting import by_log, by_queue
 from otelext.doctor.causes.finding_it import Missing
 from otelext.doctor.collectors import Telemetry, telemetry
+from otelext.doctor.disks import full_disks
 from otelext.doctor.finding import Finding, Hop
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ LINK_TO_LOG: Final = "trace_to_log"
 _CHECKS: Final[dict[Signal, str]] = {"traces": TRACE, "metrics": METRIC, "logs": LOG}
 _NOUNS: Final[dict[Signal, str]] = {"traces": "trace", "metrics": "metric", "logs": "log line"}
 _COLLECTOR_TELLS_S: Final = 4.0
-"""Until a Collector's own log line is to be found: it leaves every second."""
+"""From the sending, until a Collector's own log line about it is to be found: it leaves every second."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Facts:
         sights: What became of each search.
         ahead: Seconds that this machine's clock is ahead of the others', None where they agree.
         timeout: Seconds that were waited for.
+        begun: When the canary was sent, by `time.monotonic`.
     """
 
     canary: Canary
@@ -74,6 +77,7 @@ class Facts:
     sights: Sights
     ahead: float | None
     timeout: float
+    begun: float
 
 
 def findings(facts: Facts, progress: Callable[[str], None]) -> Iterator[Finding]:
@@ -123,9 +127,10 @@ def _told(facts: Facts) -> Telemetry:
     """What the Collector says of itself, as soon as it says something of what is missing."""
     seen = {"traces": facts.sights.trace, "metrics": facts.sights.sample, "logs": facts.sights.line}
     wanted = [signal for signal in facts.accesses if signal in facts.accepted and not _was_seen(seen[signal])]
-    deadline = time.monotonic() + _COLLECTOR_TELLS_S
+    deadline = facts.begun + _COLLECTOR_TELLS_S
+    since = facts.canary.moment - round((facts.ahead or 0.0) * 1e9)
     while True:
-        found = telemetry(facts.backends.metrics, facts.backends.logs)
+        found = telemetry(facts.backends.metrics, facts.backends.logs, since)
         tells = all(by_log(signal, "", found) or found.queued.get(signal) for signal in wanted)
         if tells or not found.known or time.monotonic() > deadline:
             return found
@@ -150,7 +155,7 @@ def _of_signal(
     access, health = facts.accesses[signal], facts.healths[signal]
     name = access.product.capitalize()
     if not health.answers:
-        cause = why_not_asked(access, health)
+        cause = why_not_asked(access, health, full_disks() if is_local(access.url) else ())
         evidence = cause.evidence
         if health.trouble is not None and signal in facts.accepted:
             told = missing(signal).telemetry

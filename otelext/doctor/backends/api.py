@@ -87,7 +87,7 @@ class Api:
             verify=_trusted(access),
             timeout=httpx.Timeout(_ANSWER_S, connect=_CONNECT_S),
             # Proxies of the environment are for the outer world; what runs here is asked directly.
-            trust_env=not _is_local(access.url),
+            trust_env=not is_local(access.url),
         )
 
     def __enter__(self) -> Self:
@@ -159,7 +159,8 @@ def _trusted(access: Access) -> Any:
     return context
 
 
-def _is_local(url: str) -> bool:
+def is_local(url: str) -> bool:
+    """Whether an address is this machine's own."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -35,10 +35,12 @@ class Line:
     Attributes:
         labels: Labels and structured metadata.
         text: The line.
+        at: Its moment, in nanoseconds since the epoch.
     """
 
     labels: Mapping[str, str]
     text: str
+    at: int
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,11 @@ class Loki:
             UnansweredError: It can't be asked.
         """
         found = self.api.ask("/loki/api/v1/query_range", query=query, start=begin, end=end, limit=limit)
-        return [Line(stream["stream"], entry[1]) for stream in found["data"]["result"] for entry in stream["values"]]
+        return [
+            Line(stream["stream"], entry[1], int(entry[0]))
+            for stream in found["data"]["result"]
+            for entry in stream["values"]
+        ]
 
     def recent(self, query: str, seconds: float, limit: int = 20) -> list[Line]:
         """The newest entries of the last seconds; raises `UnansweredError`."""

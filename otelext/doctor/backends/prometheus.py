@@ -29,7 +29,8 @@ OUT_OF_ORDER: Final = "prometheus_tsdb_out_of_order_samples_total"
 OUT_OF_BOUNDS: Final = "prometheus_tsdb_out_of_bound_samples_total"
 TOO_OLD: Final = "prometheus_tsdb_too_old_samples_total"
 LATE_EXEMPLARS: Final = "prometheus_tsdb_exemplar_out_of_order_exemplars_total"
-_COUNTED: Final = frozenset({OUT_OF_ORDER, OUT_OF_BOUNDS, TOO_OLD, LATE_EXEMPLARS})
+UNWRITTEN: Final = "prometheus_tsdb_wal_writes_failed_total"
+_COUNTED: Final = frozenset({OUT_OF_ORDER, OUT_OF_BOUNDS, TOO_OLD, LATE_EXEMPLARS, UNWRITTEN})
 # Whatever stands for the dots, and whether the unit is in the name.
 _ANY_NAME: Final = "|".join(
     f"{semconv.CANARY_DURATION.name.replace('.', separator)}.*" for separator in ("_", "[.]", "__")

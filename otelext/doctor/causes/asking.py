@@ -16,8 +16,14 @@ _REFUSED: Final = frozenset({401, 403})
 _SERVER_ERROR: Final = 500
 
 
-def why_not_asked(access: Access, health: Health) -> Cause:
-    """The most likely cause that a backend gives no answer that helps."""
+def why_not_asked(access: Access, health: Health, full: tuple[str, ...] = ()) -> Cause:
+    """The most likely cause that a backend gives no answer that helps.
+
+    Args:
+        access: Where it was asked.
+        health: How it was found.
+        full: Disks without space of the machine that it runs on, as far as they are known.
+    """
     name = access.product.capitalize()
     another = f"{access.option} URL names another, --skip {access.product} leaves it out"
     headers = f"{PREFIX}{access.product.upper()}_HEADERS"
@@ -55,10 +61,17 @@ def why_not_asked(access: Access, health: Health) -> Cause:
     if why is not None and why.kind == "unresolved":
         return Cause(f"the name in {access.shown} has no address here", f"otelext doctor {another}", said)
     if why is not None and why.kind == "refused":
+        start = f"docker compose -f docker-compose.otel.yml up --detach {access.product}"
+        if full:
+            return Cause(
+                f"{name} is down, and the disk at {' and '.join(full)} is full: a store that can't write ends",
+                f"df -h {' '.join(full)}   (give it space, or keep less: TELEMETRY_RETENTION; then {start})",
+                said,
+            )
         where = "" if access.given else ", the default address"
         return Cause(
             f"{name} is down, or not at {access.shown}{where}: nothing listens there",
-            f"docker compose -f docker-compose.otel.yml up --detach {access.product}   ({another})",
+            f"{start}   ({another})",
             said,
         )
     return Cause(f"{name} gives no answer at {access.shown}: {health.text}", f"curl -v {access.shown}", said)

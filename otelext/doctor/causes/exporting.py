@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from otelext.doctor.causes.cause import Cause
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from otelext.doctor.collectors import Failure, Telemetry
     from otelext.doctor.endpoint import Signal
 
@@ -41,16 +43,17 @@ def by_log(signal: Signal, backend: str, telemetry: Telemetry) -> Cause | None:
         backend: Where it was looked for, as people call it.
         telemetry: What the Collector says of itself.
     """
-    for failure in telemetry.failures.get(signal, ()):
-        found = _by_error(failure, backend, _waits(failure, telemetry.queued.get(signal, {}).get(failure.exporter)))
-        if found is not None:
-            return found._replace(evidence=(f"the Collector's {failure.exporter} logs: {failure.error}",))
-    return None
+    return next(
+        _by_errors(signal, backend, telemetry, (one for one in _failures(signal, telemetry) if one.recent)), None
+    )
 
 
 def by_queue(signal: Signal, backend: str, telemetry: Telemetry) -> Cause | None:
-    """By what waits in a queue; arguments as of `by_log`."""
+    """By what waits in a queue, and what was logged of that; arguments as of `by_log`."""
     for exporter, size in telemetry.queued.get(signal, {}).items():
+        ours = (one for one in _failures(signal, telemetry) if one.exporter == exporter and not one.dropped)
+        for found in _by_errors(signal, backend, telemetry, ours):
+            return found
         return Cause(
             f"it waits in the queue of the Collector's {exporter}: {backend} does not take it where that exporter sends",
             LOG,
@@ -84,6 +87,18 @@ def unknown(backend: str, telemetry: Telemetry, waited: float) -> Cause:
         " goes elsewhere",
         LOG,
     )
+
+
+def _failures(signal: Signal, telemetry: Telemetry) -> tuple[Failure, ...]:
+    return telemetry.failures.get(signal, ())
+
+
+def _by_errors(signal: Signal, backend: str, telemetry: Telemetry, failures: Iterable[Failure]) -> Iterator[Cause]:
+    for failure in failures:
+        waits = _waits(failure, telemetry.queued.get(signal, {}).get(failure.exporter))
+        found = _by_error(failure, backend, waits)
+        if found is not None:
+            yield found._replace(evidence=(f"the Collector's {failure.exporter} logs: {failure.error}",))
 
 
 def _by_error(failure: Failure, backend: str, waits: str) -> Cause | None:

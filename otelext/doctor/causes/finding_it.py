@@ -13,6 +13,7 @@ from otelext.doctor.backends.prometheus import (
     OUT_OF_BOUNDS,
     OUT_OF_ORDER,
     TOO_OLD,
+    UNWRITTEN,
     Configured,
 )
 from otelext.doctor.canary import Preferences
@@ -30,6 +31,7 @@ _PREFERENCE: Final = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 _AGGREGATION: Final = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
 _LATE: Final = ("out of order", "out-of-order", "too old", "duplicate sample")
 _SYNC: Final = "timedatectl set-ntp true   (or on the machine whose clock is wrong)"
+_ANY_LABELS: Final = "invalid_labels"
 _REASON: Final = re.compile(r'reason="([^"]*)"')
 
 
@@ -87,6 +89,12 @@ def why_no_metric(facts: Missing) -> Cause:
         )
     if facts.ahead is not None and facts.ahead > FUTURE_S:
         return Cause(f"this machine's clock is {facts.ahead:.0f} s ahead, and {backend} refuses the future", _SYNC)
+    if any(name.startswith(UNWRITTEN) for name in facts.refused):
+        return Cause(
+            f"{backend} can't write to its disk, which is full or fails; it answers the Collector as if it had stored it",
+            "df -h   (where its data lies; then give it space, or keep less: TELEMETRY_RETENTION)",
+            (f"{UNWRITTEN} rose",),
+        )
     found = by_log("metrics", backend, telemetry)
     late = _late(facts, found)
     if late is not None:
@@ -150,9 +158,10 @@ def why_no_exemplar(facts: Missing) -> Cause:
 def why_no_log(facts: Missing) -> Cause:
     """The most likely cause that a line is not there."""
     telemetry, backend = facts.telemetry, facts.backend
-    for name in facts.refused:
-        if name.startswith(DISCARDED) and (reason := _REASON.search(name)):
-            return _discarded(reason[1], facts)
+    reasons = [reason[1] for name in facts.refused if name.startswith(DISCARDED) and (reason := _REASON.search(name))]
+    if reasons:
+        # Some refusals are counted twice, the second time by the kind of answer.
+        return _discarded(min(reasons, key=lambda one: one == _ANY_LABELS), facts)
     if facts.ahead is not None and facts.ahead > FUTURE_S:
         return Cause(f"this machine's clock is {facts.ahead:.0f} s ahead, and {backend} refuses the future", _SYNC)
     found = by_log("logs", backend, telemetry)
