@@ -22,6 +22,7 @@ class Package:
         name: In its normal form, such as `nvidia-ml-py`: https://peps.python.org/pep-0503/#normalized-names
         version: As it is written in its metadata.
         requires: Its requirements, those of extras too.
+        entry_points: What it offers to others.
         folder: Where its metadata lies; empty where that is no folder.
         distribution: What `importlib.metadata` knows of it.
     """
@@ -29,6 +30,7 @@ class Package:
     name: str
     version: str
     requires: tuple[str, ...]
+    entry_points: tuple[EntryPoint, ...]
     folder: str
     distribution: Distribution
 
@@ -96,7 +98,7 @@ class Installed:
         return tuple(
             Plugin(entry_point.name, package, entry_point)
             for package in self.packages
-            for entry_point in package.distribution.entry_points
+            for entry_point in package.entry_points
             if entry_point.group == group
         )
 
@@ -114,6 +116,7 @@ def installed() -> Installed:
             canonicalize_name(name),
             distribution.metadata["Version"] or "",
             tuple(distribution.requires or ()),
+            tuple(distribution.entry_points),
             str(getattr(distribution, "_path", "")),
             distribution,
         )

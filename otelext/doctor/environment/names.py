@@ -68,6 +68,8 @@ _OF_OTHERS: Final = re.compile(
     r"|OTEL_RESOURCE_ATTRIBUTES_[A-Z_]+|OTEL_(POD|NODE)_IP"
     r"|OTEL[A-Z0-9_]*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
+# Of the specification, and of exporters that are no more.
+_READ_BY_NOTHING: Final = re.compile(r"OTEL_LOG_LEVEL|OTEL_EXPORTER_(ZIPKIN|JAEGER)_.*")
 _URLS_OF_AN_INSTRUMENTATION: Final = re.compile(r"OTEL_PYTHON_[A-Z0-9_]+_(EXCLUDED_URLS|TRACED_REQUEST_ATTRS)")
 
 
@@ -99,3 +101,8 @@ def is_of_others(name: str) -> bool:
 def is_of_an_instrumentation(name: str) -> bool:
     """Whether the name is one of those that instrumentations make of their own."""
     return bool(_URLS_OF_AN_INSTRUMENTATION.fullmatch(name))
+
+
+def is_read_by_nothing(name: str) -> bool:
+    """Whether it is a variable of the specification's that the Python SDK does not read."""
+    return bool(_READ_BY_NOTHING.fullmatch(name))

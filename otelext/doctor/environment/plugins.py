@@ -48,7 +48,6 @@ _NAMED: Final = {
         True,
         "error",
         "Importing opentelemetry.propagate raises then, hence every instrumentation that carries traces on.",
-        frozenset({"none"}),
     ),
     "OTEL_PYTHON_ID_GENERATOR": _Named("opentelemetry_id_generator", False, "error", _LOST),
     "OTEL_PYTHON_CONTEXT": _Named("opentelemetry_context", False, "warning", _DEFAULT),
@@ -75,11 +74,11 @@ def plugins(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
         value = environ.get(variable, "")
         wanted = [name.strip() for name in value.split(",")] if named.listed else [value.strip()]
         there = sorted({plugin.name for plugin in here.plugins(named.group)})
-        for name in wanted:
+        for name in wanted if value.strip() else ():
+            if name.lower() == "none" and variable == "OTEL_PROPAGATORS":
+                break  # the SDK reads no further
             # A trailing comma asks for the propagator without a name.
-            if not value.strip() or name in there or name.lower() in named.also:
-                continue
-            if not name and variable != "OTEL_PROPAGATORS":
+            if name in there or name in named.also or (not name and variable != "OTEL_PROPAGATORS"):
                 continue
             close = get_close_matches(name.lower(), there, 1)
             package = _PACKAGES.get(name) if variable == "OTEL_PROPAGATORS" else None

@@ -18,6 +18,7 @@ from opentelemetry.sdk.environment_variables import (
 
 from otelext.distro.config import variable
 from otelext.distro.exporters import SIGNALS, named
+from otelext.doctor.environment import names
 from otelext.doctor.environment.shown import shown
 from otelext.doctor.finding import Finding
 
@@ -33,7 +34,6 @@ _TAKES_NO_ARGUMENT: Final = frozenset(
     {"", *(f"{parent}always_{how}" for parent in ("", "parentbased_") for how in ("on", "off"))}
 )
 _KEEPS_NOTHING: Final = frozenset({"always_off", "parentbased_always_off"})
-_READ_BY_NOTHING: Final = re.compile(r"OTEL_LOG_LEVEL|OTEL_EXPORTER_(ZIPKIN|JAEGER)_.*")
 # Exporters still fall back to the rest of OTEL_EXPORTER_OTLP_ where the file leaves it out.
 _NOT_READ_BESIDE_A_FILE: Final = re.compile(
     r"OTEL_((TRACES|METRICS|LOGS)_EXPORTER|EXPORTER_OTLP_(\w+_)?PROTOCOL|TRACES_SAMPLER(_ARG)?|METRICS_EXEMPLAR_FILTER"
@@ -59,7 +59,7 @@ def switches(settings: Settings) -> Iterator[Finding]:
     yield from _sampling(settings)
     yield from _metrics(settings)
     for name in settings.environ:
-        if _READ_BY_NOTHING.fullmatch(name) and settings.is_set(name):
+        if names.is_read_by_nothing(name) and settings.is_set(name):
             yield Finding(
                 _UNUSED,
                 "warning",

@@ -27,10 +27,11 @@ _NO_TYPO: Final = re.compile(r"(HOTEL|MOTEL)")
 def typos(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
     """A finding for each variable that is close to one that is read, and for each of otelext's that is not."""
     known = names.known(here)
+    read = frozenset(name for name in known if not names.is_read_by_nothing(name))
     for name in environ:
-        if name in known or names.is_of_others(name) or _NO_TYPO.match(name.upper()):
+        if name in known or names.is_read_by_nothing(name) or names.is_of_others(name) or _NO_TYPO.match(name.upper()):
             continue
-        meant = nearest(name, known)
+        meant = nearest(name, read)
         if meant is not None:
             yield _misspelled(name, environ[name], meant)
         elif name.startswith(PREFIX):
