@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import distributions
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -21,7 +22,6 @@ class Package:
     Attributes:
         name: In its normal form, such as `nvidia-ml-py`: https://peps.python.org/pep-0503/#normalized-names
         version: As it is written in its metadata.
-        requires: Its requirements, those of extras too.
         entry_points: What it offers to others.
         folder: Where its metadata lies; empty where that is no folder.
         distribution: What `importlib.metadata` knows of it.
@@ -29,10 +29,14 @@ class Package:
 
     name: str
     version: str
-    requires: tuple[str, ...]
     entry_points: tuple[EntryPoint, ...]
     folder: str
     distribution: Distribution
+
+    @cached_property
+    def requires(self) -> tuple[str, ...]:
+        """Its requirements, those of extras too."""
+        return tuple(self.distribution.requires or ())
 
     @property
     def parsed(self) -> Version | None:
@@ -109,13 +113,12 @@ def installed() -> Installed:
     hidden = []
     for distribution in distributions():
         # What an interrupted installation left behind has no name.
-        name = distribution.metadata["Name"] if distribution.metadata is not None else None
-        if not name:
+        metadata = distribution.metadata  # is read anew each time
+        if metadata is None or not (name := metadata["Name"]):
             continue
         package = Package(
             canonicalize_name(name),
-            distribution.metadata["Version"] or "",
-            tuple(distribution.requires or ()),
+            metadata["Version"] or "",
             tuple(distribution.entry_points),
             str(getattr(distribution, "_path", "")),
             distribution,

@@ -45,6 +45,7 @@ def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     folders = [folder for folder in without_site_packages() if not list_of_infos(folder)]
+    monkeypatch.syspath_prepend(str(empty))  # first, as it remembers the path that is put back at last
     monkeypatch.setattr(sys, "path", [str(empty), *folders])
 
 

@@ -101,10 +101,47 @@ READERS: dict[str, Callable[[], object]] = {
 }
 TYPED = st.one_of(
     st.sampled_from(
-        "0 1 -1 10 512 2048 4096 1.5 1e3 nan none None true trace_based always_on always_off TRACE_BASED delta DELTA"
-        " cumulative lowmemory low_memory explicit_bucket_histogram base2_exponential_bucket_histogram tracecontext"
-        " tracecontext,baggage none,b3 b3 baggage, random contextvars_context host process os,host * parentbased_always_on"
-        " a=b a=b,c a=b,".split()
+        [
+            "0",
+            "1",
+            "-1",
+            "10",
+            "512",
+            "2048",
+            "4096",
+            "1.5",
+            "1e3",
+            "nan",
+            "none",
+            "None",
+            "true",
+            "trace_based",
+            "always_on",
+            "always_off",
+            "TRACE_BASED",
+            "delta",
+            "DELTA",
+            "cumulative",
+            "lowmemory",
+            "low_memory",
+            "explicit_bucket_histogram",
+            "base2_exponential_bucket_histogram",
+            "tracecontext",
+            "tracecontext,baggage",
+            "none,b3",
+            "b3",
+            "baggage,",
+            "random",
+            "contextvars_context",
+            "host",
+            "process",
+            "os,host",
+            "*",
+            "parentbased_always_on",
+            "a=b",
+            "a=b,c",
+            "a=b,",
+        ]
     ),
     st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=8).filter(str.strip),
 )
