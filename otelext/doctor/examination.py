@@ -106,7 +106,9 @@ def examine(settings: Settings, progress: Callable[[str], None] = lambda _: None
             timeout=settings.timeout,
             begun=sent,
         )
+        progress("looking at the environment")
         found = [
+            *_environment(settings),
             clock.examine(skews)
             if "clock" not in settings.skip
             else Finding(clock.CHECK, "skipped", "no clock is looked at"),
@@ -115,6 +117,15 @@ def examine(settings: Settings, progress: Callable[[str], None] = lambda _: None
         ]
     credentials = Credentials.of(targets.values(), settings.backends.values())
     return Report(canary, tuple(credentials.hidden(one) for one in found), time.monotonic() - begun, began)
+
+
+def _environment(settings: Settings) -> list[Finding]:
+    """What can be said before anything is sent."""
+    if "environment" in settings.skip:
+        return [Finding("environment", "skipped", "the environment is not looked at")]
+    from otelext.doctor.environment import examine as examined  # noqa: PLC0415  # reads what is installed
+
+    return examined(settings.environ)
 
 
 def _looked(accesses: Mapping[Signal, Access], opened: ExitStack) -> tuple[Backends, dict[Signal, Health]]:

@@ -10,6 +10,7 @@ from opentelemetry.instrumentation import environment_variables as instrumentati
 from opentelemetry.sdk import environment_variables as sdk
 
 from otelext.distro.variables import variables
+from otelext.doctor.settings import VARIABLES
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -84,6 +85,7 @@ def known(here: Installed) -> frozenset[str]:
     return frozenset(
         {variable.name for variable in variables()}
         | set(_FURTHER.split())
+        | set(VARIABLES)
         | {
             value
             for module in modules

@@ -9,6 +9,7 @@ from otelext.distro.config import PREFIX
 from otelext.doctor.environment import names
 from otelext.doctor.environment.shown import shown
 from otelext.doctor.finding import Finding
+from otelext.doctor.settings import PREFIX as DOCTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -39,9 +40,15 @@ def typos(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
                 CHECK,
                 "warning",
                 f"{name} is no variable of otelext, and nothing reads it",
-                f"otelext reads {', '.join(sorted(one for one in known if one.startswith(PREFIX)))}.",
+                f"otelext reads {', '.join(sorted(_kin(name, known)))}.",
                 f"unset {name}; `otelext env` lists all variables with their meaning",
             )
+
+
+def _kin(name: str, known: Iterable[str]) -> Iterator[str]:
+    """The variables of otelext that are read by the same part of it."""
+    of_doctor = name.startswith(DOCTOR)
+    return (one for one in known if one.startswith(PREFIX) and one.startswith(DOCTOR) == of_doctor)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
