@@ -25,7 +25,11 @@ SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics", "logs")
 PROTOCOLS: Final[tuple[Protocol, ...]] = ("http/protobuf", "grpc")
 GRPC_PORT: Final = 4317
 HTTP_PORT: Final = 4318
-_COMPRESSIONS: Final[tuple[Compression, ...]] = ("none", "gzip", "deflate")
+# The exporters over gRPC know no other.
+_COMPRESSIONS: Final[dict[Protocol, tuple[Compression, ...]]] = {
+    "http/protobuf": ("none", "gzip", "deflate"),
+    "grpc": ("none", "gzip"),
+}
 _PREFIX: Final = "OTEL_EXPORTER_OTLP_"
 _DEFAULT_TIMEOUT_S: Final = 10.0
 _WELL_KNOWN_PORTS: Final = {"http": 80, "https": 443}
@@ -92,7 +96,9 @@ class Endpoint:
     @property
     def shown(self) -> str:
         """The address for people, without what may be credentials."""
-        return f"{self.base}{self.parts.path}" if self.protocol == "http/protobuf" else self.base
+        from otelext.doctor.environment.shown import address as shown  # noqa: PLC0415  # which reads our variables
+
+        return shown(f"{self.base}{self.parts.path}") if self.protocol == "http/protobuf" else self.base
 
     @property
     def authorized(self) -> bool:
@@ -144,6 +150,9 @@ def _endpoint(
     own = None if given else environ.get(own_variable, "").strip() or None
     base = given or environ.get(shared_variable, "").strip() or None
     source = "--endpoint" if given else own_variable if own else shared_variable if base else "default"
+    wrong = next(filter(None, map(_wrong, (own, base))), None)
+    if wrong is not None:
+        raise AddressError(f"the address of {source} {wrong}; one is http://localhost:{HTTP_PORT}")
     if protocol == "grpc":
         url, secure = _of_grpc(own or base or f"http://localhost:{GRPC_PORT}", setting("INSECURE"))
     else:
@@ -153,25 +162,45 @@ def _endpoint(
             raise AddressError(
                 f"the address of {source} begins with neither http:// nor https://, which exporters over HTTP need"
             )
-    certificate = setting("CERTIFICATE")
-    # The exporters over gRPC read the client's certificate only where authorities are named too.
-    shows_certificate = protocol != "grpc" or certificate is not None
-    found = Endpoint(
+    if protocol == "grpc":
+        certificate, client_certificate, client_key = _files_of_grpc(environ, signal)
+    else:
+        certificate, client_certificate, client_key = map(setting, ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"))
+    return Endpoint(
         signal=signal,
         protocol=protocol,
         url=url,
         secure=secure,
         headers=headers(setting("HEADERS") or ""),
         certificate=certificate,
-        client_certificate=setting("CLIENT_CERTIFICATE") if shows_certificate else None,
-        client_key=setting("CLIENT_KEY") if shows_certificate else None,
-        compression=_one_of(_COMPRESSIONS, setting("COMPRESSION"), "none"),
+        client_certificate=client_certificate,
+        client_key=client_key,
+        compression=_one_of(_COMPRESSIONS[protocol], setting("COMPRESSION"), "none"),
         timeout=_seconds(setting("TIMEOUT")),
         source=source,
     )
-    if not urlsplit(url if "://" in url else f"//{url}").hostname:
-        raise AddressError(f"the address of {source} names no host; one is http://localhost:{HTTP_PORT}")
-    return found
+
+
+def _files_of_grpc(environ: Mapping[str, str], signal: Signal) -> tuple[str | None, str | None, str | None]:
+    """Authorities, certificate and key: all three of the signal or all three of all signals, none without the first."""
+    own = f"{_PREFIX}{signal.upper()}_"
+    is_own = environ.get(f"{own}CERTIFICATE") and environ.get(f"{own}INSECURE", "").lower() != "true"
+    of = own if is_own else _PREFIX
+    authorities = environ.get(f"{of}CERTIFICATE") or None
+    if authorities is None:
+        return None, None, None
+    return authorities, environ.get(f"{of}CLIENT_CERTIFICATE") or None, environ.get(f"{of}CLIENT_KEY") or None
+
+
+def _wrong(address: str | None) -> str | None:
+    """What is wrong with an address, whatever speaks there; None where it is none, or right."""
+    if address is None:
+        return None
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+    except ValueError:  # brackets of IPv6 that don't match
+        return "is malformed"
+    return None if parts.hostname else "names no host"
 
 
 def _of_grpc(text: str, insecure: str | None) -> tuple[str, bool]:

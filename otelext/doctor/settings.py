@@ -68,8 +68,9 @@ class Access:
     @property
     def shown(self) -> str:
         """The address for people, without user, password and query."""
-        parts = self.parts
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        from otelext.doctor.environment.shown import address  # noqa: PLC0415  # which reads our variables
+
+        return address(self.url)
 
     @property
     def parts(self) -> SplitResult:
@@ -154,8 +155,12 @@ def _variable(environ: Mapping[str, str], name: str) -> str | None:
 
 
 def _checked(url: str, product: Product) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:  # brackets of IPv6 that don't match
+        right = False
+    if not right:
         # Without the text itself, which may hold a password.
         raise AddressError(
             f"the address of {product.capitalize()} (--{product} or {PREFIX}{product.upper()}) is no URL:"

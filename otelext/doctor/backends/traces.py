@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from otelext.doctor.backends.api import UnansweredError
@@ -53,7 +53,17 @@ class Tempo:
 
     def look(self) -> Health:
         """Whether it answers."""
-        return _look(self.api, f"/api/traces/{_NO_TRACE}", None)
+        found = _look(self.api, f"/api/traces/{_NO_TRACE}", None)
+        if not found.answers:
+            return found
+        # Any web server knows no such trace.
+        try:
+            echo = self.api.get("/api/echo")
+        except UnansweredError as error:
+            return Health(False, str(error), error.status, error.trouble)
+        if "echo" in echo.text[:100]:
+            return found
+        return replace(found, answers=False, text=f"{echo.status} {echo.shortened}".strip(), status=echo.status)
 
     def trace(self, trace_id: str) -> str | None:
         """The id that a trace has there, None while it is not known; raises `UnansweredError`."""
