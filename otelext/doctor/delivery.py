@@ -10,7 +10,7 @@ from otelext.doctor.causes.receiver import Refusal, why_refused
 from otelext.doctor.endpoint import SIGNALS
 from otelext.doctor.finding import Finding, Hop
 from otelext.doctor.identity import identity
-from otelext.doctor.listener import Listener, listener, tls_trouble
+from otelext.doctor.listener import Listener, bundle, listener, tls_trouble
 from otelext.doctor.sender import send
 
 if TYPE_CHECKING:
@@ -89,23 +89,29 @@ def deliver(
         accepted = frozenset(
             other for other in chosen if answers[other].accepted and _place(bounded[other]) == _place(endpoint)
         )
-        findings.append(_refused(endpoint, answer, listeners[_place(endpoint)], accepted, known_ports))
+        findings.append(_refused(endpoint, answer, listeners[_place(endpoint)], accepted, known_ports, environ))
     return Delivery(tuple(findings), answers)
 
 
 def _refused(
-    endpoint: Endpoint, answer: Answer, found: Listener, accepted: frozenset[Signal], known_ports: Iterable[int]
+    endpoint: Endpoint,
+    answer: Answer,
+    found: Listener,
+    accepted: frozenset[Signal],
+    known_ports: Iterable[int],
+    environ: Mapping[str, str],
 ) -> Finding:
     speaks = found.speech not in _QUIET
     facts = Refusal(
         endpoint=endpoint,
         answer=answer,
         listener=found,
-        tls=tls_trouble(endpoint) if endpoint.secure and found.speech == "tls" else None,
+        tls=tls_trouble(endpoint, environ) if endpoint.secure and found.speech == "tls" else None,
         # What takes other signals is a receiver; there is nothing else to look for.
         other_ports={} if accepted else _other_ports(endpoint, known_ports),
         identity=identity(endpoint) if speaks and not accepted else None,
         accepted=accepted,
+        bundle=bundle(endpoint, environ),
     )
     cause = why_refused(facts)
     rejected = (

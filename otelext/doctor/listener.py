@@ -11,11 +11,14 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from otelext.doctor.trouble import Trouble, trouble
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from otelext.doctor.endpoint import Endpoint
 
 Speech: TypeAlias = Literal["nothing", "unresolved", "unreachable", "silence", "http", "http2", "tls"]
@@ -63,12 +66,28 @@ def listener(host: str, port: int, timeout: float = TIMEOUT_S) -> Listener:
     return Listener("silence")
 
 
-def tls_trouble(endpoint: Endpoint, timeout: float = TIMEOUT_S) -> Trouble | None:
+def bundle(endpoint: Endpoint, environ: Mapping[str, str]) -> str | None:
+    """The variable by which a file of authorities goes before the exporter's own, None without one.
+
+    The exporters over HTTP set theirs on a session of requests, which lets these go before:
+    https://github.com/psf/requests/issues/3829.
+    """
+    if endpoint.protocol == "grpc":
+        return None
+    return next((name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if environ.get(name)), None)
+
+
+def tls_trouble(endpoint: Endpoint, environ: Mapping[str, str], timeout: float = TIMEOUT_S) -> Trouble | None:
     """Why a connection as the exporter makes it fails in TLS, None where it does not."""
     import certifi  # noqa: PLC0415  # comes with the exporters, whose authorities these are
 
+    overriding = bundle(endpoint, environ)
+    authorities = environ[overriding] if overriding else endpoint.certificate or certifi.where()
     try:
-        context = ssl.create_default_context(cafile=endpoint.certificate or certifi.where())
+        of_folder = Path(authorities).is_dir()
+        context = ssl.create_default_context(
+            cafile=None if of_folder else authorities, capath=authorities if of_folder else None
+        )
         if endpoint.client_certificate:
             context.load_cert_chain(endpoint.client_certificate, endpoint.client_key)
         context.set_alpn_protocols(["h2"] if endpoint.protocol == "grpc" else ["http/1.1"])

@@ -37,6 +37,7 @@ class Refusal:
         other_ports: What speaks at other ports of the host that receivers of OTLP use, of those where something does.
         identity: Which known server it is that answers, None where it is none of those.
         accepted: Signals that the same receiver took.
+        bundle: A variable by which other authorities go before the exporter's own, None without one.
     """
 
     endpoint: Endpoint
@@ -46,6 +47,7 @@ class Refusal:
     other_ports: Mapping[int, Speech] = field(default_factory=dict)
     identity: str | None = None
     accepted: frozenset[Signal] = frozenset()
+    bundle: str | None = None
 
 
 def why_refused(facts: Refusal) -> Cause:
@@ -188,6 +190,12 @@ def _tls(facts: Refusal) -> Cause | None:
         return Cause(
             f"the certificate of {place} names another host: {text}",
             f"openssl s_client -connect {place} </dev/null | openssl x509 -noout -ext subjectAltName",
+        )
+    if facts.tls.kind == "untrusted" and facts.bundle and endpoint.certificate:
+        return Cause(
+            f"the authority of {place}'s certificate is not trusted here: {text}; {facts.bundle} is set, and goes before"
+            " OTEL_EXPORTER_OTLP_CERTIFICATE",
+            f"unset {facts.bundle}",
         )
     if facts.tls.kind == "untrusted":
         return Cause(
