@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from otelext.doctor.causes.receiver import Refusal, why_refused
+from otelext.doctor.causes.receiver import why_refused
+from otelext.doctor.causes.refusal import Refusal
 from otelext.doctor.endpoint import SIGNALS
 from otelext.doctor.finding import Finding, Hop
 from otelext.doctor.identity import identity

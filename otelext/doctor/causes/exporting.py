@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from otelext.doctor.causes.cause import Cause
@@ -15,24 +16,15 @@ if TYPE_CHECKING:
 LOG: Final = (
     "docker compose -f docker-compose.otel.yml logs collector   (or logs/collector.log in the folder of processes.sh)"
 )
-_UNREACHED: Final = (
-    "connection refused",
-    "no such host",
-    "no route to host",
-    "i/o timeout",
-    "deadline exceeded",
-    "deadlineexceeded",
-    "connection reset",
-    "transport is closing",
-    "name resolver error",
-    "server misbehaving",
-    "network is unreachable",
-    "eof",
+# In the words of Go, of gRPC and of the Collector's exporters; numbers stand alone, as ports hold them too.
+_UNREACHED: Final = re.compile(
+    r"connection refused|no such host|no route to host|network is unreachable|i/o timeout|deadline ?exceeded"
+    r"|connection reset|transport is closing|name resolver error|server misbehaving|\beof\b"
 )
-_REFUSED: Final = ("unauthenticated", "permissiondenied", "401", "403", "unauthorized", "forbidden", "no org id")
-_NO_SPACE: Final = ("no space left", "disk quota", "disk full", "input/output error", "cannot allocate memory")
-_MISSING: Final = ("unimplemented", "404", "405", "unknown service")
-_TLS: Final = ("certificate", "tls:", "first record does not look like", "http response to https")
+_REFUSED: Final = re.compile(r"unauthenticated|permissiondenied|unauthorized|forbidden|no org id|\b40[13]\b")
+_NO_SPACE: Final = re.compile(r"no space left|disk quota|disk full|input/output error")
+_MISSING: Final = re.compile(r"unimplemented|unknown service|\b40[45]\b")
+_TLS: Final = re.compile(r"certificate|tls:|first record does not look like|http response to https")
 
 
 def by_log(signal: Signal, backend: str, telemetry: Telemetry) -> Cause | None:
@@ -79,6 +71,11 @@ def by_losses(signal: Signal, telemetry: Telemetry) -> Cause | None:
     return None
 
 
+def is_not_found(signal: Signal, telemetry: Telemetry) -> bool:
+    """Whether an exporter was answered that there is no such thing where it sends; arguments as of `by_log`."""
+    return any(_MISSING.search(one.error.lower()) for one in _failures(signal, telemetry) if one.recent)
+
+
 def unknown(backend: str, telemetry: Telemetry, waited: float) -> Cause:
     """Where nothing says why."""
     untold = "" if telemetry.known else ", and Prometheus and Loki have nothing that the Collector says of itself"
@@ -105,28 +102,28 @@ def _by_error(failure: Failure, backend: str, waits: str) -> Cause | None:
     """By the words of an exporter's error."""
     error, exporter = failure.error.lower(), failure.exporter
     variable = {"Loki": "LOGS", "Prometheus": "METRICS", "Mimir": "METRICS"}.get(backend, "TRACES")
-    if _any(_NO_SPACE, error):
+    if _NO_SPACE.search(error):
         return Cause(
             f"{backend}'s disk is full: it can't write what the Collector's {exporter} sends; {waits}",
             "df -h   (where its data lies; then give it space, or keep less: TELEMETRY_RETENTION)",
         )
-    if _any(_TLS, error):
+    if _TLS.search(error):
         return Cause(
             f"the Collector's {exporter} and {backend} do not agree on TLS; {waits}",
             f"export OTELEXT_COLLECTOR_{variable}_ENDPOINT=...   (http:// or https://, and tls: of the exporter)",
         )
-    if _any(_UNREACHED, error):
+    if _UNREACHED.search(error):
         return Cause(
             f"the Collector's {exporter} does not reach {backend}: it is down, or the exporter's address is wrong; {waits}",
             f"docker compose -f docker-compose.otel.yml up --detach {backend.lower()}   (or correct"
             f" OTELEXT_COLLECTOR_{variable}_ENDPOINT)",
         )
-    if _any(_REFUSED, error):
+    if _REFUSED.search(error):
         return Cause(
             f"{backend} refuses the credentials of the Collector's {exporter}; {waits}",
             f"export OTELEXT_COLLECTOR_{variable}_HEADERS='{{Authorization: Bearer TOKEN}}'",
         )
-    if _any(_MISSING, error):
+    if _MISSING.search(error):
         return Cause(
             f"what the Collector's {exporter} sends to takes no OTLP there; {waits}",
             f"export OTELEXT_COLLECTOR_{variable}_ENDPOINT=...   (the address and path of {backend}'s OTLP)",
@@ -140,7 +137,3 @@ def _waits(failure: Failure, size: float | None) -> str:
     if failure.dropped:
         return "it was dropped, as trying again would not help"
     return "it waits in the exporter's queue" + (f", which holds {size:.0f}" if size else "")
-
-
-def _any(words: tuple[str, ...], text: str) -> bool:
-    return any(word in text for word in words)

@@ -18,7 +18,7 @@ from otelext.doctor.backends.prometheus import (
 )
 from otelext.doctor.canary import Preferences
 from otelext.doctor.causes.cause import Cause
-from otelext.doctor.causes.exporting import LOG, by_log, by_losses, by_queue, unknown
+from otelext.doctor.causes.exporting import LOG, by_log, by_losses, by_queue, is_not_found, unknown
 from otelext.doctor.clock import FUTURE_S
 from otelext.doctor.collectors import Telemetry
 
@@ -99,7 +99,7 @@ def why_no_metric(facts: Missing) -> Cause:
     late = _late(facts, found)
     if late is not None:
         return late
-    if facts.configured.otlp is False and (found is None or "takes no OTLP" in found.text):
+    if facts.configured.otlp is False and (found is None or is_not_found("metrics", telemetry)):
         return Cause(
             f"{backend}'s receiver of OTLP is off, so that it answers 404 to the Collector",
             "prometheus --web.enable-otlp-receiver ...   (as docker-compose.otel.yml starts it)",

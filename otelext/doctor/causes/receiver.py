@@ -2,67 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from otelext.doctor.causes.cause import Cause
 from otelext.doctor.causes.sending import with_address, with_setting
+from otelext.doctor.causes.tls import why_tls_fails
 from otelext.doctor.endpoint import address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from otelext.doctor.endpoint import Endpoint, Signal
-    from otelext.doctor.listener import Listener, Speech
-    from otelext.doctor.sender import Answer
-    from otelext.doctor.trouble import Trouble
+    from otelext.doctor.causes.refusal import Refusal
+    from otelext.doctor.endpoint import Endpoint
+    from otelext.doctor.listener import Speech
 
 START: Final = (
     "docker compose -f docker-compose.otel.yml up --detach   (or, without containers: sh collector/processes.sh)"
 )
 _PROTOCOL_NAMES: Final = {"http/protobuf": "OTLP over HTTP", "grpc": "OTLP over gRPC"}
 _SPEAKS: Final[dict[str, Speech]] = {"http/protobuf": "http", "grpc": "http2"}
-_NOT_LISTENING: Final[frozenset[Speech]] = frozenset({"nothing", "unresolved", "unreachable", "silence"})
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """What is known of one signal that was not accepted.
-
-    Attributes:
-        endpoint: Where it was sent.
-        answer: What became of it.
-        listener: What speaks at that port.
-        tls: Why TLS fails there as the exporter speaks it; None where it does not, or isn't spoken.
-        other_ports: What speaks at other ports of the host that receivers of OTLP use, of those where something does.
-        identity: Which known server it is that answers, None where it is none of those.
-        accepted: Signals that the same receiver took.
-        bundle: A variable by which other authorities go before the exporter's own, None without one.
-    """
-
-    endpoint: Endpoint
-    answer: Answer
-    listener: Listener
-    tls: Trouble | None = None
-    other_ports: Mapping[int, Speech] = field(default_factory=dict)
-    identity: str | None = None
-    accepted: frozenset[Signal] = frozenset()
-    bundle: str | None = None
+_UNREACHED_BY_GRPC: Final = "failed to connect to all addresses"
 
 
 def why_refused(facts: Refusal) -> Cause:
     """The most likely cause that a canary was not accepted."""
     endpoint, answer = facts.endpoint, facts.answer
-    said = tuple(
-        f"{endpoint.shown} answered: {' '.join(filter(None, (answer.status, answer.text)))}"
-        for _ in "x"
-        if answer.status
-    )
+    words = " ".join(filter(None, (answer.status, answer.text)))
+    said = (f"{endpoint.shown} answered: {words}",) if answer.status else ()
     for found in (
         _no_connection(facts),
         _another_server(facts),
         _protocols_mixed_up(facts),
-        _tls(facts),
+        why_tls_fails(facts),
         _credentials(facts),
         _no_pipeline(facts),
         _overload(facts),
@@ -82,9 +51,12 @@ def _no_connection(facts: Refusal) -> Cause | None:
             f"a certificate's file cannot be read: {why.text}",
             "env | grep OTEL_EXPORTER_OTLP   (and correct the path in ..._CERTIFICATE or ..._CLIENT_KEY)",
         )
-    if why is not None and why.kind == "proxy":
+    # gRPC says nothing of a proxy; but what does not reach a port that can be reached goes elsewhere.
+    astray = _UNREACHED_BY_GRPC in facts.answer.text and facts.tls is None and facts.listener.speech == _expected(facts)
+    if astray or (why is not None and why.kind == "proxy"):
+        text = f": {why.text}" if why is not None else " (grpc_proxy, https_proxy, http_proxy)"
         return Cause(
-            f"the environment's proxy gives no way to {place}: {why.text}",
+            f"the environment's proxy gives no way to {place}, which can be reached without it{text}",
             f"export NO_PROXY={endpoint.host}   (if the receiver is to be reached without a proxy)",
         )
     speech = facts.listener.speech
@@ -156,70 +128,6 @@ def _protocols_mixed_up(facts: Refusal) -> Cause | None:
             f"{text}; port {right} speaks {sent}", with_address(endpoint, address("http", endpoint.host, right))
         )
     return Cause(text, with_setting(endpoint, "PROTOCOL", _other_protocol(endpoint)))
-
-
-def _tls(facts: Refusal) -> Cause | None:
-    endpoint, speech = facts.endpoint, facts.listener.speech
-    place = f"{endpoint.host}:{endpoint.port}"
-    if endpoint.secure and speech in {"http", "http2"}:
-        plain = address("http", endpoint.host, endpoint.port)
-        why = "the address begins with https://"
-        if endpoint.protocol == "grpc" and "://" not in endpoint.url:
-            why = "an address without http:// means TLS over gRPC, unless OTEL_EXPORTER_OTLP_INSECURE=true"
-        return Cause(f"TLS is spoken to {place}, which speaks plain text: {why}", with_address(endpoint, plain))
-    if not endpoint.secure and speech == "tls":
-        return Cause(
-            f"plain text is sent to {place}, which speaks TLS",
-            with_address(endpoint, address("https", endpoint.host, endpoint.port))
-            + "   (and OTEL_EXPORTER_OTLP_CERTIFICATE=ca.crt, where its authority is your own)",
-        )
-    if facts.tls is None or not endpoint.secure:
-        return None
-    text = facts.tls.text
-    if facts.tls.kind == "file":
-        return Cause(
-            f"a certificate's file cannot be read: {text}",
-            "env | grep OTEL_EXPORTER_OTLP   (and correct the path in ..._CERTIFICATE or ..._CLIENT_KEY)",
-        )
-    if facts.tls.kind == "untrusted" and "expired" in text:
-        return Cause(
-            f"the certificate of {place} is not valid at this time: {text}",
-            f"openssl s_client -connect {place} </dev/null | openssl x509 -noout -dates",
-        )
-    if facts.tls.kind == "untrusted" and ("mismatch" in text or "match" in text):
-        return Cause(
-            f"the certificate of {place} names another host: {text}",
-            f"openssl s_client -connect {place} </dev/null | openssl x509 -noout -ext subjectAltName",
-        )
-    if facts.tls.kind == "untrusted" and facts.bundle and endpoint.certificate:
-        return Cause(
-            f"the authority of {place}'s certificate is not trusted here: {text}; {facts.bundle} is set, and goes before"
-            " OTEL_EXPORTER_OTLP_CERTIFICATE",
-            f"unset {facts.bundle}",
-        )
-    if facts.tls.kind == "untrusted":
-        return Cause(
-            f"the authority of {place}'s certificate is not trusted here: {text}",
-            "export OTEL_EXPORTER_OTLP_CERTIFICATE=ca.crt   (the file of the authority that signed it)",
-        )
-    return _client_certificate(endpoint, text)
-
-
-def _client_certificate(endpoint: Endpoint, text: str) -> Cause:
-    """The handshake failed after the server's own certificate was found right: it is about the client's."""
-    variables = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=tls.crt OTEL_EXPORTER_OTLP_CLIENT_KEY=tls.key"
-    if endpoint.client_certificate is None:
-        also = ""
-        if endpoint.protocol == "grpc" and endpoint.certificate is None:
-            also = " OTEL_EXPORTER_OTLP_CERTIFICATE=ca.crt   (the exporter over gRPC reads them only together)"
-        return Cause(
-            f"the receiver asks for a client certificate, and none is shown: {text}", f"export {variables}{also}"
-        )
-    return Cause(
-        f"the receiver refuses the client certificate {endpoint.client_certificate}: {text}",
-        f"openssl x509 -noout -issuer -dates -in {endpoint.client_certificate}   (its authority and dates must suit the"
-        " receiver's client_ca_file)",
-    )
 
 
 def _credentials(facts: Refusal) -> Cause | None:
@@ -295,8 +203,13 @@ def _not_found(facts: Refusal) -> bool:
 
 def _right_port(facts: Refusal) -> int | None:
     """Another port of the host that speaks what the exporter does."""
-    wanted: Speech = "tls" if facts.endpoint.secure else _SPEAKS[facts.endpoint.protocol]
+    wanted = _expected(facts)
     return next((port for port, speech in facts.other_ports.items() if speech == wanted), None)
+
+
+def _expected(facts: Refusal) -> Speech:
+    """What the exporter speaks."""
+    return "tls" if facts.endpoint.secure else _SPEAKS[facts.endpoint.protocol]
 
 
 def _other_protocol(endpoint: Endpoint) -> str:
