@@ -8,7 +8,7 @@ import pytest
 
 from tests.stack.certificates import Certificates
 from tests.stack.collectors import Collector, backends
-from tests.stack.composition import free_port
+from tests.stack.composition import free_port, free_ports
 from tests.stack.doctor import at, examined
 
 if TYPE_CHECKING:
@@ -76,9 +76,9 @@ def test_grpc_is_sent_to_another_server_s_port(stack: Stack) -> None:
 def neighbours(
     stack: Stack, programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Collector]:
-    """A Collector with its two ports side by side, as 4317 and 4318 are."""
-    port = next(port for port in iter(free_port, None) if port % 2 and free_port() != port + 1)
-    variables: dict[str, str | Path | int] = {**backends(stack), "GRPC_PORT": port, "HTTP_PORT": port + 1}
+    """A Collector with its two ports side by side, as 4317 and 4318 are, and nothing beside them."""
+    grpc_port, http_port, _ = free_ports(3)
+    variables: dict[str, str | Path | int] = {**backends(stack), "GRPC_PORT": grpc_port, "HTTP_PORT": http_port}
     folder = tmp_path_factory.mktemp("neighbours")
     with Collector("neighbours", programs["otelcol"], ["single.yaml"], folder, variables) as collector:
         yield collector
