@@ -534,8 +534,6 @@ WORKER_ERRORS: Final = Metric(
 
 CANARY_SERVICE: Final = "otelext-doctor"
 """`service.name` of the canaries that `otelext doctor` sends, by which dashboards and alerts leave them out."""
-CANARY_NAME: Final = "otelext.canary"
-"""Name of a canary's span, and the first word of its log line."""
 CANARY_DURATION: Final = Metric(
     "otelext.canary.duration",
     Kind.HISTOGRAM,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from otelext.doctor.endpoint import Signal
 
-BODY: Final = f"{semconv.CANARY_NAME}: a line of otelext doctor, which stands for nothing"
+BODY: Final = f"{semconv.CANARY}: a line of otelext doctor, which stands for nothing"
 _NS: Final = 10**9
 _SAMPLED: Final = 1
 _TEMPORALITY: Final = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
@@ -105,7 +105,7 @@ class Canary:
             trace_id=bytes.fromhex(self.trace_id),
             span_id=bytes.fromhex(self.span_id),
             flags=_SAMPLED,
-            name=semconv.CANARY_NAME,
+            name=semconv.CANARY,
             kind=Span.SPAN_KIND_INTERNAL,
             start_time_unix_nano=self.begun,
             end_time_unix_nano=self.moment,

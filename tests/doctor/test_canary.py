@@ -75,7 +75,7 @@ def test_nothing_is_in_it_but_what_stands_here(monkeypatch: pytest.MonkeyPatch) 
         semconv.CANARY_SERVICE,
         semconv.DISTRO_NAME,
         semconv.SCOPE_NAME,
-        semconv.CANARY_NAME,
+        semconv.CANARY,
         definition.name,
         definition.unit,
         definition.description,
