@@ -29,7 +29,7 @@ _HALVES: Final = (
 )
 
 
-def instrumentations(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
+def examine(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
     """What is not instrumented although a package for it is installed, and what is instrumented twice."""
     plugins = here.plugins(GROUP)
     left_out = {name.strip() for name in environ.get(OTEL_PYTHON_DISABLED_INSTRUMENTATIONS, "").split(",")} - {""}

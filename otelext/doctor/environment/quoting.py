@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from otelext.doctor.environment.shown import HIDDEN, is_secret, shown
+from otelext.doctor.environment.shown import HIDDEN, shown
 from otelext.doctor.finding import Finding
 
 if TYPE_CHECKING:
@@ -22,21 +22,27 @@ _NOT_STRIPPED: Final = re.compile(
 )
 
 
-def quoting(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """A finding for each variable of OpenTelemetry or otelext whose value was meant for a shell."""
+def examine(environ: Mapping[str, str], known: frozenset[str]) -> Iterator[Finding]:
+    """A finding for each variable of OpenTelemetry or otelext whose value was meant for a shell.
+
+    Args:
+        environ: The environment.
+        known: Names that something reads; the value of another one may be a credential whatever it is called.
+    """
     for name, value in environ.items():
         if not _LOOKED_AT.match(name) or _NOT_LOOKED_AT.match(name):
             continue
         stripped = value.strip()
-        inner = stripped.strip("'\"")
+        said = shown(name, stripped) if name in known else f"{name}={HIDDEN}"
+        typed = shown(name, stripped.strip("'\"")) if name in known else f"{name}={HIDDEN}"
         if stripped.startswith(_QUOTES) or stripped.endswith(_QUOTES):
             yield Finding(
                 "environment.quotes",
                 "error",
-                f"the value of {shown(name, stripped)} {_where(stripped)} a quote, which is part of it",
+                f"the value of {said} {_where(stripped)} a quote, which is part of it",
                 "Only a shell takes quotes away: an env file of Docker, systemd's Environment= and a manifest's value"
                 " hand them on.",
-                f"write {name}={_typed(name, inner)} in the file that sets it, without quotes",
+                f"write {typed} in the file that sets it, without quotes",
             )
         elif (reference := _REFERENCE.search(value)) is not None:
             yield Finding(
@@ -51,9 +57,9 @@ def quoting(environ: Mapping[str, str]) -> Iterator[Finding]:
             yield Finding(
                 "environment.space",
                 "error",
-                f"the value of {shown(name, stripped)} has white space around it, which is part of it",
+                f"the value of {said} has white space around it, which is part of it",
                 "A file that the value was read from ends with a line feed, or was written on Windows.",
-                f"export {name}={_typed(name, stripped)}",
+                f"export {typed}",
             )
 
 
@@ -78,9 +84,3 @@ def meant(environ: Mapping[str, str]) -> dict[str, str]:
 def _where(text: str) -> str:
     ends = [where for where, at in (("begins", text[0]), ("ends", text[-1])) if at in _QUOTES]
     return f"{' and '.join(ends)} with"
-
-
-def _typed(name: str, value: str) -> str:
-    if is_secret(name):
-        return HIDDEN
-    return shown(name, value).partition("=")[2]

@@ -26,7 +26,7 @@ _EMPTY: Final = {
 _COMPRESSIONS: Final = {"grpc": frozenset({"gzip"}), "http/protobuf": frozenset({"none", "gzip", "deflate"})}
 
 
-def transports(export: Export) -> Iterator[Finding]:
+def examine(export: Export) -> Iterator[Finding]:
     """What one exporter's transport makes of its values."""
     environ = export.settings.environ
     own = f"{PREFIX}{export.signal.upper()}_"

@@ -13,8 +13,6 @@ from otelext.doctor.finding import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from otelext.doctor.environment.installed import Installed
-
 CHECK: Final = "environment.typo"
 _OURS_OR_OPENTELEMETRYS: Final = re.compile(r"OTEL|OTLP|OPEN_?TELEMETRY", re.IGNORECASE)
 _MOST_EDITS: Final = 2
@@ -24,9 +22,8 @@ _WORDS_IN_COMMON: Final = 0.75
 _NO_TYPO: Final = re.compile(r"(HOTEL|MOTEL)")
 
 
-def typos(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
-    """A finding for each variable that is close to one that is read, and for each of otelext's that is not."""
-    known = names.known(here)
+def examine(environ: Mapping[str, str], known: frozenset[str]) -> Iterator[Finding]:
+    """A finding for each variable that is close to a `known` one, and for each of otelext's that is none."""
     read = frozenset(name for name in known if not names.is_read_by_nothing(name))
     for name in environ:
         if name in known or names.is_read_by_nothing(name) or names.is_of_others(name) or _NO_TYPO.match(name.upper()):
