@@ -40,8 +40,7 @@ def examine(environ: Mapping[str, str], known: frozenset[str]) -> Iterator[Findi
                 "environment.quotes",
                 "error",
                 f"the value of {said} {_where(stripped)} a quote, which is part of it",
-                "Only a shell takes quotes away: an env file of Docker, systemd's Environment= and a manifest's value"
-                " hand them on.",
+                "Only a shell takes quotes away: an env file of `docker run` and a value of Kubernetes' hand them on.",
                 f"write {typed} in the file that sets it, without quotes",
             )
         elif (reference := _REFERENCE.search(value)) is not None:

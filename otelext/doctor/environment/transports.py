@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from otelext.doctor.environment.exports import Export
 
 CHECK: Final = "environment.value"
-_NO_EXPORTER: Final = "Over gRPC the exporter can't be made then, and nothing of any signal is exported."
+_NO_EXPORTER: Final = (
+    "Over gRPC the exporter can't be made then: nothing of its signal is exported, nor of those set up after it."
+)
 _EMPTY: Final = {
     "TIMEOUT": _NO_EXPORTER,
     "COMPRESSION": _NO_EXPORTER,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -47,9 +46,10 @@ class Rule:
 
 def _is_number(text: str) -> bool:
     try:
-        return not math.isnan(float(text))
+        float(text)
     except ValueError:
         return False
+    return True
 
 
 def _is_whole(text: str) -> bool:
