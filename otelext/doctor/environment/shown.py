@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
 
 HIDDEN: Final = "(set, not shown)"
 _SECRET: Final = re.compile(r"HEADER|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|LICENSE|DSN|ATTRIBUTES$")
@@ -45,11 +44,3 @@ def address(url: str) -> str:
     if not separator and _NO_ADDRESS.search(rest.strip()):
         return HIDDEN
     return f"{scheme}{separator}{_KEY_IN_A_PATH.sub('***', rest)}"
-
-
-def host_of(url: str) -> str:
-    """The host of an address, without brackets and in lower case; empty where there is none."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
