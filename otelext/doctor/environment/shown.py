@@ -29,6 +29,12 @@ def shown(name: str, value: str) -> str:
     return f"{name}={text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"
 
 
+def typed(name: str, value: str) -> str:
+    """`NAME=value` as it is to be typed, with dots for what is not printed."""
+    said = shown(name, value)
+    return f"{name}=..." if HIDDEN in said else said
+
+
 def is_secret(name: str) -> bool:
     """Whether the value of a variable of that name may hold credentials."""
     upper = name.upper()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelext.distro.config import PREFIX
 from otelext.doctor.environment import names
-from otelext.doctor.environment.shown import shown
+from otelext.doctor.environment.shown import shown, typed
 from otelext.doctor.finding import Finding
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _MOST_EDITS: Final = 2
 # The share of words that both have, of the words of either; one word too many or missing is above, a wrong one below.
 _WORDS_IN_COMMON: Final = 0.75
 # Names of other things begin with ours behind one letter.
-_NO_TYPO: Final = re.compile(r"(HOTEL|MOTEL)")
+_NO_TYPO: Final = re.compile(r"(HOTEL|MOTEL)_")
 
 
 def examine(environ: Mapping[str, str], known: frozenset[str]) -> Iterator[Finding]:
@@ -90,7 +90,7 @@ def _share(left: set[str], right: set[str]) -> float:
 
 def _misspelled(name: str, value: str, meant: str) -> Finding:
     # A misspelled name says less well whether its value is a credential.
-    export = shown(meant, value) if shown(name, value) == f"{name}={value}" else f"{meant}=..."
+    export = typed(meant, value) if shown(name, value) == f"{name}={value}" else f"{meant}=..."
     return Finding(
         CHECK,
         "warning",

@@ -30,7 +30,12 @@ def test_the_fault_inside_the_quotes_is_found_too() -> None:
 def test_a_reference_that_nobody_replaced_is_named(reference) -> None:
     finding = only(OTEL_EXPORTER_OTLP_HEADERS=f"authorization=Bearer%20{reference}")
     assert (finding.check, finding.level) == ("environment.reference", "error")
-    assert reference in finding.summary
+    assert "a reference to TOKEN as it stands" in finding.summary
+
+
+def test_a_default_beside_a_reference_and_a_password_with_a_dollar_are_not_shown() -> None:
+    assert "hunter2" not in str(only(OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20${TOKEN:-hunter2}"))
+    assert not wrong(OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20x$HUNTER2")
 
 
 @pytest.mark.parametrize("value", ["price=5$", "a=b$c", "x=$1"])

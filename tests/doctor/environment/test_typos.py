@@ -141,6 +141,7 @@ def test_the_value_of_a_misspelled_secret_is_not_shown() -> None:
     finding = only(OTEL_EXPORTER_OTLP_HEADER="authorization=Bearer%20hunter2")
     assert "OTEL_EXPORTER_OTLP_HEADERS" in finding.summary
     assert "hunter2" not in str(finding)
+    assert (finding.next_step or "").endswith("export OTEL_EXPORTER_OTLP_HEADERS=...")
 
 
 def test_every_variable_of_otelext_env_is_known() -> None:
