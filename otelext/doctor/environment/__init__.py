@@ -17,25 +17,28 @@ from opentelemetry.sdk.environment_variables import (
     OTEL_SERVICE_NAME,
 )
 
-from otelext.doctor.environment import quoting
-from otelext.doctor.environment.certificates import certificates
-from otelext.doctor.environment.declarative import declarative
-from otelext.doctor.environment.distros import described, distros
-from otelext.doctor.environment.endpoints import endpoints
-from otelext.doctor.environment.exporters import exporters
+from otelext.doctor.environment import (
+    certificates,
+    declarative,
+    distros,
+    endpoints,
+    exporters,
+    gpu,
+    headers,
+    instrumentations,
+    names,
+    proxies,
+    quoting,
+    switches,
+    tracers,
+    transports,
+    typos,
+    values,
+    versions,
+)
 from otelext.doctor.environment.exports import exports
-from otelext.doctor.environment.gpu import gpu
-from otelext.doctor.environment.headers import headers
 from otelext.doctor.environment.installed import installed
-from otelext.doctor.environment.instrumentations import GROUP, instrumentations
-from otelext.doctor.environment.proxies import proxies
 from otelext.doctor.environment.start import Settings, choice
-from otelext.doctor.environment.switches import switches
-from otelext.doctor.environment.tracers import idle, tracers
-from otelext.doctor.environment.transports import transports
-from otelext.doctor.environment.typos import typos
-from otelext.doctor.environment.values import values
-from otelext.doctor.environment.versions import versions
 from otelext.doctor.finding import Finding
 
 if TYPE_CHECKING:
@@ -58,6 +61,7 @@ def examine(environ: Mapping[str, str] = os.environ) -> list[Finding]:
         level `skipped` for a group that does not count here.
     """
     here = installed()
+    known = names.known(here)
     meant = quoting.meant(environ)
     settings = Settings(meant, choice("distro", meant, here))
     sent = list(exports(settings))
@@ -65,18 +69,18 @@ def examine(environ: Mapping[str, str] = os.environ) -> list[Finding]:
     return [
         *_group(
             Finding("environment.variables", "ok", _of_variables(environ, settings)),
-            typos(environ, here),
-            quoting.quoting(environ),
-            values(meant, here),
-            switches(settings),
-            declarative(meant, here),
+            typos.examine(environ, known),
+            quoting.examine(environ, known),
+            values.examine(meant, here),
+            switches.examine(settings),
+            declarative.examine(meant, here),
         ),
-        *_group(Finding("environment.distro", "ok", described(meant, here)), distros(meant, here)),
-        *_group(Finding("environment.versions", "ok", _of_versions(here)), versions(here)),
+        *_group(Finding("environment.distro", "ok", distros.described(meant, here)), distros.examine(meant, here)),
+        *_group(Finding("environment.versions", "ok", _of_versions(here)), versions.examine(here)),
         *_group(
             Finding("environment.instrumentation", "ok", _of_instrumentations(here)),
-            instrumentations(meant, here),
-            tracers(environ, here),
+            instrumentations.examine(meant, here),
+            tracers.examine(environ, here),
         ),
         *(
             [Finding("environment.exporter", "skipped", f"exporters and proxies are not looked at: {off}")]
@@ -84,16 +88,20 @@ def examine(environ: Mapping[str, str] = os.environ) -> list[Finding]:
             else [
                 *_group(
                     Finding("environment.exporter", "ok", _of_exports(settings, sent)),
-                    exporters(settings, here, choice("configurator", meant, here)),
-                    *(look(export) for export in sent for look in (endpoints, headers, certificates, transports)),
+                    exporters.examine(settings, here, choice("configurator", meant, here)),
+                    *(
+                        look.examine(export)
+                        for export in sent
+                        for look in (endpoints, headers, certificates, transports)
+                    ),
                 ),
                 *_group(
                     Finding("environment.proxy", "ok", "no proxy stands between the service and its receivers"),
-                    *(proxies(export, environ) for export in sent),
+                    *(proxies.examine(export, environ) for export in sent),
                 ),
             ]
         ),
-        *gpu(environ),
+        *gpu.examine(environ),
     ]
 
 
@@ -121,9 +129,10 @@ def _of_versions(here: Installed) -> str:
 
 
 def _of_instrumentations(here: Installed) -> str:
-    others = idle(here)
-    return f"instrumentations: {', '.join(plugin.name for plugin in here.plugins(GROUP)) or 'none'}" + (
-        f"; {', '.join(others)} would trace too where the service's code starts it" if others else ""
+    others = tracers.idle(here)
+    return (
+        f"instrumentations: {', '.join(plugin.name for plugin in here.plugins(instrumentations.GROUP)) or 'none'}"
+        + (f"; {', '.join(others)} would trace too where the service's code starts it" if others else "")
     )
 
 

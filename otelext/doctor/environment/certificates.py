@@ -20,11 +20,10 @@ CHECK: Final = "environment.certificate"
 # https://docs.openssl.org/3.0/man1/openssl-verification-options/#diagnostics, as X509_V_ERR_* in x509_vfy.h
 _EXPIRED: Final = 10
 _NOT_YET_VALID: Final = 9
-_SOON_S: Final = 7 * 24 * 3600
 _LOST: Final = "Every export fails."
 
 
-def certificates(export: Export) -> Iterator[Finding]:
+def examine(export: Export) -> Iterator[Finding]:
     """What is wrong with one exporter's certificates; nothing is looked at where it speaks plain text."""
     authority, chain, key = (export.setting(name) for name in ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"))
     given = [setting for setting in (authority, chain, key) if setting.value]
@@ -88,14 +87,6 @@ def _authority(setting: Setting) -> Iterator[Finding]:
             "error",
             f"{shown(setting.variable, setting.value)} expired on {_day(max(ends))}",
             "No certificate of the receiver's can be trusted by it.",
-            f"openssl x509 -in {path} -noout -subject -dates",
-        )
-    elif ends and max(ends) < _now() + _SOON_S:
-        yield Finding(
-            CHECK,
-            "warning",
-            f"{shown(setting.variable, setting.value)} expires on {_day(max(ends))}",
-            "From then on no certificate of the receiver's can be trusted by it.",
             f"openssl x509 -in {path} -noout -subject -dates",
         )
 

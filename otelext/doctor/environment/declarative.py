@@ -25,7 +25,7 @@ _LINE: Final = re.compile(r"line \d+, column \d+")
 _NOTHING: Final = "Nothing is configured then, so that nothing is recorded."
 
 
-def declarative(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
+def examine(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
     """Whether the file that `OTEL_CONFIG_FILE` names can be used."""
     name = environ.get(OTEL_CONFIG_FILE, "")
     if not name.strip():

@@ -33,7 +33,7 @@ _WITHOUT: Final = {
 }
 
 
-def distros(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
+def examine(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
     """What `opentelemetry-instrument` takes that is not otelext's. `otelext.configure()` asks none of this."""
     if OURS not in here:
         yield Finding(

@@ -41,11 +41,11 @@ _NAME_OF_GRPCS: Final = re.compile(r"(unix|unix-abstract|vsock|ipv4|ipv6):(?!\d+
 _TO_A_BACKEND: Final = {3100: re.compile(r"/otlp/v1/logs$"), 9090: re.compile(r"/api/v1/otlp/v1/metrics$")}
 
 
-def endpoints(export: Export) -> Iterator[Finding]:
+def examine(export: Export) -> Iterator[Finding]:
     """What is wrong with one exporter's address; the same for several signals where they share it."""
     if export.transport == "grpc" and _NAME_OF_GRPCS.match(export.endpoint.value):
         return
-    if export.parts is None or (export.scheme and not export.parts.hostname):
+    if not export.is_address:
         yield Finding(
             "environment.endpoint",
             "error",
@@ -183,7 +183,7 @@ def _path(export: Export) -> Iterator[Finding]:
             "environment.path",
             "error",
             f"{_said(export)} ends in {twice[0]}, and the SDK appends the path of each signal to it",
-            f"It sends to {address(export.url)}, where nothing answers.",
+            f"Traces are sent to {value.rstrip('/')}/v1/traces, where nothing answers.",
             _typed(export, _SIGNAL_PATH.sub("", value)),
         )
     elif export.endpoint.own and path in {"", "/"}:

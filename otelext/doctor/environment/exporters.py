@@ -24,7 +24,7 @@ _GONE: Final = frozenset(
 _BY_EXPORTER: Final = {exporter: protocol for protocol, exporter in PROTOCOLS.items()}
 
 
-def exporters(settings: Settings, here: Installed, configurator: Choice) -> Iterator[Finding]:
+def examine(settings: Settings, here: Installed, configurator: Choice) -> Iterator[Finding]:
     """Exporters that nothing provides, and protocols that none speaks.
 
     Args:

@@ -67,13 +67,14 @@ class Export:
 
     @property
     def parts(self) -> SplitResult | None:
-        """The address taken apart, None where it is none."""
-        try:
-            parts = urlsplit(self.url if "://" in self.url else f"//{self.url}")
-            _ = parts.port, parts.hostname
-        except ValueError:
-            return None
-        return parts
+        """Where it sends to, taken apart, None where that is no address."""
+        return _parts(self.url)
+
+    @property
+    def is_address(self) -> bool:
+        """Whether what it is told has a host, and a port that is one."""
+        given = _parts(self.endpoint.value)
+        return given is not None and bool(given.hostname)
 
     @property
     def port(self) -> int | None:
@@ -103,6 +104,15 @@ class Export:
 
     def __str__(self) -> str:
         return f"{self.signal} by {self.transport} to {address(self.url)}"
+
+
+def _parts(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url if "://" in url or url.startswith("//") else f"//{url}")
+        _ = parts.port, parts.hostname
+    except ValueError:
+        return None
+    return parts
 
 
 def exports(settings: Settings) -> Iterator[Export]:

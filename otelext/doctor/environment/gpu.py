@@ -62,7 +62,7 @@ class Library:
     devices: int | None = None
 
 
-def gpu(environ: Mapping[str, str]) -> Iterator[Finding]:
+def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
     """One finding: why there are no GPU metrics, or, of level `ok`, what can be measured."""
     library = probe(environ)
     if not library.loads:

@@ -31,7 +31,7 @@ _BEARER: Final = "Authorization=Bearer%20TOKEN"
 _TOKEN_FILES: Final = ("OTELEXT_COLLECTOR_TOKEN_FILE", "OTELEXT_COLLECTOR_GATEWAY_TOKEN_FILE")
 
 
-def headers(export: Export) -> Iterator[Finding]:
+def examine(export: Export) -> Iterator[Finding]:
     """What is wrong with one exporter's headers. Their values are never shown."""
     given = export.setting("HEADERS")
     sent: dict[str, str] = {}

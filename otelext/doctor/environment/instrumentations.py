@@ -29,7 +29,7 @@ _HALVES: Final = (
 )
 
 
-def instrumentations(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
+def examine(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
     """What is not instrumented although a package for it is installed, and what is instrumented twice."""
     plugins = here.plugins(GROUP)
     left_out = {name.strip() for name in environ.get(OTEL_PYTHON_DISABLED_INSTRUMENTATIONS, "").split(",")} - {""}
@@ -131,11 +131,11 @@ def _twice(running: list[Plugin]) -> Iterator[Finding]:
             continue
         said.add(packages)
         names = {plugin.name for plugin in plugins.values()}
-        first, *others = plugins.values()
+        first = next(iter(plugins.values()))
         step = (
             f"export {OTEL_PYTHON_DISABLED_INSTRUMENTATIONS}={','.join(sorted(names - {first.name}))}"
             if len(names) > 1
-            else f"python -m pip uninstall {' '.join(other.package.name for other in others)}"
+            else " or ".join(f"python -m pip uninstall {name}" for name in sorted(packages))
         )
         yield Finding(
             _TWICE,

@@ -68,7 +68,7 @@ _PACKAGES: Final = {
 """What brings the propagators of the specification that the API lacks."""
 
 
-def plugins(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
+def examine(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
     """A finding for each name that no installed package provides."""
     for variable, named in _NAMED.items():
         value = environ.get(variable, "")

@@ -22,20 +22,20 @@ _BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _LOOPBACK: Final = "localhost"
 
 
-def proxies(export: Export, environ: Mapping[str, str]) -> Iterator[Finding]:
+def examine(export: Export, environ: Mapping[str, str]) -> Iterator[Finding]:
     """A finding where one exporter's telemetry goes through a proxy, or is checked by another authority."""
     parts = export.parts
-    host = parts.hostname if parts is not None else None
-    if host is None:
+    if parts is None or (host := parts.hostname) is None:
         return
     found = _of_grpc(host, environ) if export.transport == "grpc" else _of_http(export, environ)
     if found is not None:
         variable, exceptions = found
         near = _is_loopback(host)
+        receiver = address(f"{parts.scheme}://{parts.netloc}" if parts.scheme else parts.netloc)
         yield Finding(
             _PROXY,
             "error" if near else "warning",
-            f"{shown(variable, environ[variable])} catches {export.transport} to {address(export.url)}",
+            f"{shown(variable, environ[variable])} catches {export.transport} to {receiver}",
             "A proxy can't reach this machine's loopback address."
             if near
             else "The proxy has to let it through: gRPC needs CONNECT to that port, HTTP a POST to it.",
@@ -50,8 +50,8 @@ def _of_grpc(host: str, environ: Mapping[str, str]) -> tuple[str, tuple[str, ...
     if variable is None or not environ[variable].startswith("http://"):  # gRPC leaves out all others
         return None
     excepted = next((environ[name] for name in _GRPC_EXCEPTIONS if environ.get(name)), "")
-    for entry in (part.strip().lower() for part in excepted.split(",")):
-        if entry and (host.lower().endswith(entry) or _is_in(host, entry)):
+    for entry in (part.strip().lower().lstrip(".") for part in excepted.split(",")):
+        if entry and (f".{host.lower()}".endswith(f".{entry}") or _is_in(host, entry)):
             return None
     return variable, (_GRPC_EXCEPTIONS if environ.get("no_grpc_proxy") else ("no_proxy",))
 
@@ -63,7 +63,7 @@ def _of_http(export: Export, environ: Mapping[str, str]) -> tuple[str, tuple[str
     )
     if name is None:
         return None
-    excepted = environ.get(_spelled("no_proxy", environ) or "", "")
+    excepted = next((environ[spelled] for spelled in _HTTP_EXCEPTIONS if environ.get(spelled)), "")
     try:
         from requests.utils import should_bypass_proxies  # noqa: PLC0415  # comes with the exporter
     except ImportError:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
 
 HIDDEN: Final = "(set, not shown)"
-_SECRET: Final = re.compile(r"HEADERS|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|LICENSE|DSN|ATTRIBUTES$")
+_SECRET: Final = re.compile(r"HEADER|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|LICENSE|DSN|ATTRIBUTES$")
 _PATH_OF_A_SECRET: Final = re.compile(r"(_FILE|_CERTIFICATE|_CLIENT_KEY)$")
 _LONGEST: Final = 120
 _NO_ADDRESS: Final = re.compile(r"[\s=,]")
@@ -30,6 +29,12 @@ def shown(name: str, value: str) -> str:
     return f"{name}={text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"
 
 
+def typed(name: str, value: str) -> str:
+    """`NAME=value` as it is to be typed, with dots for what is not printed."""
+    said = shown(name, value)
+    return f"{name}=..." if HIDDEN in said else said
+
+
 def is_secret(name: str) -> bool:
     """Whether the value of a variable of that name may hold credentials."""
     upper = name.upper()
@@ -45,11 +50,3 @@ def address(url: str) -> str:
     if not separator and _NO_ADDRESS.search(rest.strip()):
         return HIDDEN
     return f"{scheme}{separator}{_KEY_IN_A_PATH.sub('***', rest)}"
-
-
-def host_of(url: str) -> str:
-    """The host of an address, without brackets and in lower case; empty where there is none."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

@@ -17,7 +17,7 @@ from opentelemetry.sdk.environment_variables import OTEL_EXPORTER_OTLP_PROTOCOL
 from otelext.distro.variables import DEFAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from otelext.doctor.environment.installed import Installed, Plugin
 
@@ -103,6 +103,3 @@ class Settings:
     def all(self) -> Mapping[str, str]:
         """Everything that holds."""
         return {**self._defaults, **{name: value for name, value in self.environ.items() if value.strip()}}
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.all())

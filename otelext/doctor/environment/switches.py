@@ -41,7 +41,7 @@ _NOT_READ_BESIDE_A_FILE: Final = re.compile(
 )
 
 
-def switches(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings) -> Iterator[Finding]:
     """What is off, does nothing, or does not hold beside something else."""
     if settings.get(OTEL_SDK_DISABLED).lower() == "true":
         yield Finding(

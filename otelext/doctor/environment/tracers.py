@@ -59,7 +59,7 @@ _TRACERS: Final = (
 _SAYS_NO: Final = frozenset({"", "0", "false", "no", "off"})
 
 
-def tracers(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
+def examine(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
     """A finding for each other tracer that starts by itself, or that the environment is set up for."""
     yield from _agents(environ)
     for tracer in _TRACERS:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from otelext.doctor.environment.exports import Export
 
 CHECK: Final = "environment.value"
-_NO_EXPORTER: Final = "Over gRPC the exporter can't be made then, and nothing of any signal is exported."
+_NO_EXPORTER: Final = (
+    "Over gRPC the exporter can't be made then: nothing of its signal is exported, nor of those set up after it."
+)
 _EMPTY: Final = {
     "TIMEOUT": _NO_EXPORTER,
     "COMPRESSION": _NO_EXPORTER,
@@ -26,7 +28,7 @@ _EMPTY: Final = {
 _COMPRESSIONS: Final = {"grpc": frozenset({"gzip"}), "http/protobuf": frozenset({"none", "gzip", "deflate"})}
 
 
-def transports(export: Export) -> Iterator[Finding]:
+def examine(export: Export) -> Iterator[Finding]:
     """What one exporter's transport makes of its values."""
     environ = export.settings.environ
     own = f"{PREFIX}{export.signal.upper()}_"

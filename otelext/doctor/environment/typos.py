@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from otelext.distro.config import PREFIX
 from otelext.doctor.environment import names
-from otelext.doctor.environment.shown import shown
+from otelext.doctor.environment.shown import shown, typed
 from otelext.doctor.finding import Finding
 from otelext.doctor.settings import PREFIX as DOCTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    from otelext.doctor.environment.installed import Installed
 
 CHECK: Final = "environment.typo"
 _OURS_OR_OPENTELEMETRYS: Final = re.compile(r"OTEL|OTLP|OPEN_?TELEMETRY", re.IGNORECASE)
@@ -22,12 +20,11 @@ _MOST_EDITS: Final = 2
 # The share of words that both have, of the words of either; one word too many or missing is above, a wrong one below.
 _WORDS_IN_COMMON: Final = 0.75
 # Names of other things begin with ours behind one letter.
-_NO_TYPO: Final = re.compile(r"(HOTEL|MOTEL)")
+_NO_TYPO: Final = re.compile(r"(HOTEL|MOTEL)_")
 
 
-def typos(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
-    """A finding for each variable that is close to one that is read, and for each of otelext's that is not."""
-    known = names.known(here)
+def examine(environ: Mapping[str, str], known: frozenset[str]) -> Iterator[Finding]:
+    """A finding for each variable that is close to a `known` one, and for each of otelext's that is none."""
     read = frozenset(name for name in known if not names.is_read_by_nothing(name))
     for name in environ:
         if name in known or names.is_read_by_nothing(name) or names.is_of_others(name) or _NO_TYPO.match(name.upper()):
@@ -100,7 +97,7 @@ def _share(left: set[str], right: set[str]) -> float:
 
 def _misspelled(name: str, value: str, meant: str) -> Finding:
     # A misspelled name says less well whether its value is a credential.
-    export = shown(meant, value) if shown(name, value) == f"{name}={value}" else f"{meant}=..."
+    export = typed(meant, value) if shown(name, value) == f"{name}={value}" else f"{meant}=..."
     return Finding(
         CHECK,
         "warning",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otelext.distro import config
-from otelext.doctor.environment.plugins import plugins
+from otelext.doctor.environment import plugins
 from otelext.doctor.environment.shown import shown
 from otelext.doctor.finding import Finding
 
@@ -47,9 +46,10 @@ class Rule:
 
 def _is_number(text: str) -> bool:
     try:
-        return not math.isnan(float(text))
+        float(text)
     except ValueError:
         return False
+    return True
 
 
 def _is_whole(text: str) -> bool:
@@ -153,7 +153,7 @@ _RULES: Final[dict[str, Rule]] = {
 }
 
 
-def values(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
+def examine(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
     """A finding for each value that is not taken as it is meant."""
     for fault in config.faults(environ):
         yield Finding(
@@ -169,7 +169,7 @@ def values(environ: Mapping[str, str], here: Installed) -> Iterator[Finding]:
             yield _refused(name, value, rule)
     yield from _signs(environ)
     yield from _units(environ)
-    yield from plugins(environ, here)
+    yield from plugins.examine(environ, here)
     yield from _ratio(environ)
     yield from _attributes(environ)
 
@@ -254,11 +254,12 @@ def _ratio(environ: Mapping[str, str]) -> Iterator[Finding]:
 def _attributes(environ: Mapping[str, str]) -> Iterator[Finding]:
     # A value may be anything, also a credential.
     for item in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
-        if item.strip() and "=" not in item:
+        key, separator, _ = item.partition("=")
+        if item.strip() and not (key.strip() and separator):
             yield Finding(
                 CHECK,
                 "warning",
-                f"OTEL_RESOURCE_ATTRIBUTES holds {len(item.strip())} characters between commas without a =",
-                "It is key=value separated by commas; what is not is left out. A comma in a value is written %2C.",
+                f"OTEL_RESOURCE_ATTRIBUTES holds {len(item.strip())} characters between commas that are no key=value",
+                "What is not is left out. A comma in a value is written %2C.",
                 "export OTEL_RESOURCE_ATTRIBUTES=service.version=1.2,deployment.environment.name=production",
             )

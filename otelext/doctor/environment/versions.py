@@ -30,7 +30,7 @@ _GENERATED_FOR: Final = re.compile(r"^GRPC_GENERATED_VERSION = '([\d.]+)'", re.M
 _STUB: Final = "opentelemetry/proto/collector/trace/v1/trace_service_pb2_grpc.py"
 
 
-def versions(here: Installed) -> Iterator[Finding]:
+def examine(here: Installed) -> Iterator[Finding]:
     """A finding for each clash; nothing is imported."""
     broken = set()
     for package in here.packages:

@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 
 import pytest
 from opentelemetry.instrumentation.auto_instrumentation import _load
-from opentelemetry.instrumentation.distro import BaseDistro
+from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]  # its module is not typed
 
 from otelext.distro import OtelextDistro
 from otelext.doctor.environment import examine

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otelext.doctor.environment.quoting import meant, quoting
+from otelext.doctor.environment.quoting import examine, meant
 from tests.doctor.environment.looks import only, text, wrong
 
 
@@ -30,7 +30,12 @@ def test_the_fault_inside_the_quotes_is_found_too() -> None:
 def test_a_reference_that_nobody_replaced_is_named(reference) -> None:
     finding = only(OTEL_EXPORTER_OTLP_HEADERS=f"authorization=Bearer%20{reference}")
     assert (finding.check, finding.level) == ("environment.reference", "error")
-    assert reference in finding.summary
+    assert "a reference to TOKEN as it stands" in finding.summary
+
+
+def test_a_default_beside_a_reference_and_a_password_with_a_dollar_are_not_shown() -> None:
+    assert "hunter2" not in str(only(OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20${TOKEN:-hunter2}"))
+    assert not wrong(OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20x$HUNTER2")
 
 
 @pytest.mark.parametrize("value", ["price=5$", "a=b$c", "x=$1"])
@@ -58,13 +63,20 @@ def test_a_quoted_secret_is_not_shown() -> None:
     assert "hunter2" not in text(found)
 
 
-@given(st.dictionaries(st.sampled_from(["OTEL_SERVICE_NAME", "OTELEXT_MODELS", "OTEL_CONFIG_FILE", "X"]), st.text()))
-def test_what_was_meant_needs_no_repair(environ) -> None:
-    repaired = meant(environ)
-    assert not list(quoting({name: value for name, value in repaired.items() if value})) or any(
-        set(value.strip()) <= set("'\" ") or value.strip("'\"") != value.strip("'\"").strip()
-        for value in environ.values()
-    )
-    assert {name: value for name, value in environ.items() if name == "X"} == {
-        name: value for name, value in repaired.items() if name == "X"
-    }
+NAMES = frozenset({"OTEL_SERVICE_NAME", "OTELEXT_MODELS", "OTEL_CONFIG_FILE"})
+PLAIN = st.text(st.characters(exclude_characters="$'\"\0", exclude_categories=["Z", "C"]), min_size=1)
+
+
+@given(st.sampled_from(sorted(NAMES)), PLAIN, st.sampled_from("'\""))
+def test_a_value_is_looked_at_as_it_was_meant(name, value, quote) -> None:
+    for typed in (f"{quote}{value}{quote}", f"{quote}{value}", f"{value}{quote}\n"):
+        assert meant({name: typed, "EDITOR": typed}) == {name: value, "EDITOR": typed}
+        assert [one.check for one in examine({name: typed, "EDITOR": typed}, NAMES)] == ["environment.quotes"]
+    assert meant({name: value}) == {name: value}
+    assert not list(examine({name: value}, NAMES))
+
+
+def test_the_value_of_a_name_that_nobody_knows_is_not_shown() -> None:
+    found = wrong(OTEL_EXPORTER_OTLP_HAEDERS='"authorization=hunter2"')
+    assert {one.check for one in found} == {"environment.quotes", "environment.typo"}
+    assert "hunter2" not in text(found)

@@ -25,7 +25,7 @@ from otelext.capture import failure
 from otelext.distro.config import Config, default_of, read, shown, variable
 from otelext.distro.variables import DEFAULTS, variables
 from otelext.doctor.environment.installed import installed
-from otelext.doctor.environment.values import values
+from otelext.doctor.environment.values import examine
 from tests.doctor.environment.looks import only, text, wrong
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def complains(make: Callable[[], object]) -> tuple[bool, bool]:
     logger.addHandler(handler)
     try:
         make()
-    except Exception:
+    except Exception:  # noqa: BLE001  # whatever it raises
         return bool(handler.records), True
     finally:
         logger.removeHandler(handler)
@@ -157,7 +157,7 @@ def test_a_value_is_found_wrong_where_the_sdk_warns_or_raises_and_nowhere_else(m
         patched.setenv(name, value)
         warns, raises = complains(READERS[name])
     # What is in order for the SDK and probably not for its user: seconds for milliseconds.
-    found = [one for one in values({name: value}, HERE) if "milliseconds, so that" not in one.summary]
+    found = [one for one in examine({name: value}, HERE) if "milliseconds, so that" not in one.summary]
     assert bool(found) == (warns or raises), (found, warns, raises)
     if raises:
         assert "error" in {one.level for one in found}, found
@@ -171,7 +171,7 @@ def test_a_ratio_is_found_wrong_where_the_sdk_warns(monkeypatch, kind, value) ->
     for name, one in environ.items():
         monkeypatch.setenv(name, one)
     warns, _ = complains(sampler)
-    assert bool(list(values(environ, HERE))) == warns
+    assert bool(list(examine(environ, HERE))) == warns
 
 
 @pytest.mark.parametrize("value", ["abc", "10s", "10", " 5 "])
@@ -179,7 +179,7 @@ def test_a_ratio_is_found_wrong_where_the_sdk_warns(monkeypatch, kind, value) ->
 def test_a_timeout_is_found_wrong_where_an_exporter_warns_or_raises(monkeypatch, signal, value) -> None:
     name = f"OTEL_EXPORTER_OTLP_{signal}TIMEOUT"
     monkeypatch.setenv(name, value)
-    assert complains(HttpExporter)[0] == complains(GrpcExporter)[1] == bool(list(values({name: value}, HERE)))
+    assert complains(HttpExporter)[0] == complains(GrpcExporter)[1] == bool(list(examine({name: value}, HERE)))
 
 
 @pytest.mark.parametrize("value", ["none", "gzip", "deflate", "GZIP", "brotli", ""])
@@ -207,7 +207,7 @@ def test_an_empty_timeout_stops_exporters_over_grpc_alone(monkeypatch, name) -> 
     )
 )
 def test_a_value_of_ours_is_found_wrong_where_it_is_not_taken(environ) -> None:
-    found = [one for one in values(environ, HERE) if one.check == "environment.value"]
+    found = [one for one in examine(environ, HERE) if one.check == "environment.value"]
     taken = read(environ)
     for field in fields(Config):
         given_text = environ.get(variable(field.name), "").strip()

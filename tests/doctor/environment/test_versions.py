@@ -25,10 +25,10 @@ def test_an_sdk_that_needs_another_api_is_an_error(install) -> None:
 
 def test_a_package_that_a_requirement_says_enough_of_is_named_once(install) -> None:
     install("opentelemetry-exporter-prometheus", "0.60b0", requires=["opentelemetry-api~=1.12"])
-    assert unmet() == [
-        "otelext 0.1.0 needs opentelemetry-exporter-prometheus<1,>=0.66b0, and opentelemetry-exporter-prometheus 0.60b0"
-        " is installed"
-    ]
+    (said,) = unmet()
+    assert said.startswith("otelext ")
+    assert "needs opentelemetry-exporter-prometheus<1,>=0.66b0" in said
+    assert said.endswith("opentelemetry-exporter-prometheus 0.60b0 is installed")
     assert "environment.release" not in {one.check for one in wrong()}
 
 
