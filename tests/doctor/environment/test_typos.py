@@ -12,12 +12,13 @@ from otelext.distro.variables import variables
 from otelext.doctor.environment.installed import installed
 from otelext.doctor.environment.names import is_read_by_nothing, known
 from otelext.doctor.environment.typos import distance, examine, nearest
+from otelext.doctor.settings import VARIABLES
 from tests.doctor.environment.looks import only, wrong
 
 HERE = installed()
 KNOWN = known(HERE)
 READ = frozenset(name for name in KNOWN if not is_read_by_nothing(name))
-OURS = sorted(name for name in KNOWN if name.startswith("OTELEXT_"))
+OURS = sorted(name for name in KNOWN if name.startswith("OTELEXT_") and name not in VARIABLES)
 LETTERS = string.ascii_uppercase + string.digits + "_"
 
 
@@ -92,6 +93,12 @@ def test_what_people_write_is_understood(typed: str, meant: str) -> None:
 def test_an_unknown_name_of_ours_is_named_with_all_that_there_are() -> None:
     finding = only(OTELEXT_EVERYTHING_ON="true")
     assert all(name in (finding.cause or "") for name in OURS)
+    assert not any(name in (finding.cause or "") for name in VARIABLES)
+
+
+def test_an_unknown_name_of_the_doctor_s_is_named_with_all_that_it_reads() -> None:
+    finding = only(OTELEXT_DOCTOR_EVERYTHING_ON="true")
+    assert all(name in (finding.cause or "") for name in VARIABLES)
 
 
 @pytest.mark.parametrize(
