@@ -12,6 +12,7 @@ which no request waits for and the other two leave out).
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import sys
@@ -24,7 +25,7 @@ from cpu import measuring
 from providers import set_providers
 from raw_otel import CHUNKS
 from raw_shaped import RawShaped
-from rounds import Benchmark, arguments, measure, ratios, serve, summary, write_json
+from rounds import Benchmark, add_only, add_rounds, arguments, measure, ratios, serve, summary, write_json
 from shapes import Shape, Turns
 
 import otelext
@@ -172,21 +173,21 @@ def table(curve: Mapping[str, Any]) -> str:
 def main() -> int:
     """Measure the curves or read them, and show them; or be a contender."""
     parser = arguments(__doc__)
-    parser.add_argument("--rounds", type=int, default=9, help="of all of a curve's points (default %(default)s)")
-    parser.add_argument("--repetitions", type=int, default=400, help="of a point a round (default %(default)s)")
-    parser.add_argument("--only", nargs="+", choices=list(CURVES), default=list(CURVES), help="these curves alone")
+    add_rounds(parser, 9, 400, "all of a curve's points", "of a point a round")
+    add_only(parser, list(CURVES), "curves")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="write growth-*.svg there (needs matplotlib)")
     parser.add_argument("--read", type=Path, metavar="FILE", help="measure nothing and take what --json wrote there")
-    parser.add_argument("--contender", help="be one, as the program itself asks")
+    points = {name: prepare for curve in CURVES for name, prepare in benchmark(curve).contenders.items()}
+    parser.add_argument("--contender", choices=list(points), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contender:
-        serve(benchmark(options.contender.partition(":")[0]).contenders[options.contender]())
+        serve(points[options.contender]())
         return 0
     if options.read:
         curves = json.loads(options.read.read_text())["curves"]
     else:
         curves = {}
-        for name in options.only:
+        for name in options.only or CURVES:
             asked = benchmark(name)
             rounds = []
             for one in measure(asked, list(asked.contenders), options.rounds, options.repetitions):

@@ -128,7 +128,7 @@ def lean_isolated(inner: Iterator[str], facts: Facts) -> Iterator[str]:
 
 
 def lean_checked(inner: Iterator[str], facts: Facts) -> Iterator[str]:
-    """As `lean_isolated`, and look at what may be otherwise: who tells output, what a chunk is, and whether all has ended."""
+    """As `lean_isolated`, and test what may be otherwise: who tells output, what a chunk is, whether all has ended."""
     context = set_value("lean", facts)
     while True:
         outer = get_current()

@@ -3,12 +3,15 @@
 Streams of 20,000 tokens, so that what a request pays once is lost in them; seconds of the thread's CPU a token. Four
 ways: a generator and an async generator that are the inference, an engine's iterator given to `stream()`, and an
 engine's callback. Of the first two, 1x runs each step in a context of its own, as otelext does; the other two have no
-steps of the user's to isolate. `lower bound` is the leanest one that looks at what may be otherwise as well: whether a
-rule or a callback tells output, whether a chunk is a `str`, whether somebody has ended the inference meanwhile; and whose
-`stream()` is an object, which one may keep, drop, and use again after an exception. Each round has new processes: at this scale, how the memory of one happens to lie makes
-a fifth.
+steps of the user's to isolate. `leanest by hand, no context` isolates nothing, which is what a service pays that does
+without. `lower bound` is the leanest one that looks at what may be otherwise as well: whether a rule or a callback
+tells output, whether a chunk is a `str`, whether somebody has ended the inference meanwhile; and whose `stream()` is an
+object, which one may keep, drop, and use again after an exception. Each round has new processes: at this scale, how the
+memory of one happens to lie makes a fifth.
 
     python benchmarks/per_token.py [--rounds 21] [--repetitions 3] [--only NAME ...] [--json FILE] [--profile]
+
+`--profile` counts the bytecode instructions of a token too, of both kinds of generators.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lean import (
     Facts,
@@ -28,6 +31,7 @@ from lean import (
     lean_isolated,
     lean_isolated_async,
 )
+from opcodes import instructions
 from profiled import profiled
 from providers import set_providers
 from raw_stream import RawStream
@@ -37,12 +41,12 @@ import otelext
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-    from types import FrameType
 
     from rounds import Figures, Measure
 
 TOKENS = 20_000
 CHUNKS = ["token"] * TOKENS
+LEANEST, LOWER, OURS = "leanest by hand", "lower bound", "otelext"
 GENERATOR, ASYNC_GENERATOR, STREAM, CALLBACK = "generator", "async generator", "stream()", "callback"
 
 
@@ -198,50 +202,34 @@ BENCHMARK = Benchmark(
     {
         "bare": bare,
         "leanest by hand, no context": leanest,
-        "leanest by hand": leanest_isolated,
+        LEANEST: leanest_isolated,
         "the same once more: the noise": leanest_isolated,
-        "lower bound": leanest_checked,
+        LOWER: leanest_checked,
         "raw OpenTelemetry": raw,
-        "otelext": ours,
+        OURS: ours,
     },
-    base="leanest by hand",
+    base=LEANEST,
     repetitions=3,
     rounds=21,
     fresh=True,
 )
 
 
-def instructions(stream: Any) -> float:  # a generator, whatever its type says
-    """Bytecode instructions a token in the frame of the generator that measures, once it flows."""
-    steps, found = 10, 0
-
-    def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any]:
-        nonlocal found
-        frame.f_trace_opcodes = True
-        found += event == "opcode"
-        return trace
-
-    for _ in range(3):
-        next(stream)
-    stream.gi_frame.f_trace = trace
-    stream.gi_frame.f_trace_opcodes = True
-    sys.settrace(lambda *_: None)
-    for _ in range(steps):
-        next(stream)
-    sys.settrace(None)
-    return found / steps
-
-
 def profile(repetitions: int) -> None:
-    """What a token of the generator is made of: instructions by hand and with otelext, and where otelext's time goes."""
+    """What a token is made of: instructions by hand and with otelext, and where otelext's time goes."""
     set_providers()
-    for name, stream in (
-        ("leanest by hand", lean_isolated(engine(), Facts())),
-        ("lower bound", lean_checked(engine(), Facts())),
-        ("otelext", answer()),
+    for way, streams in (
+        (GENERATOR, (lean_isolated(engine(), Facts()), lean_checked(engine(), Facts()), answer())),
+        (
+            ASYNC_GENERATOR,
+            (lean_isolated_async(engine_async(), Facts()), lean_checked_async(engine_async(), Facts()), answer_async()),
+        ),
     ):
-        print(f"{instructions(stream):.0f} instructions a token: {name}")
+        for name, stream in zip((LEANEST, LOWER, OURS), streams, strict=True):
+            print(f"{instructions(stream):.0f} instructions a token of the {way}: {name}")
     profiled(lambda: consume(answer()), repetitions)
+    print("== the same by async generator")
+    profiled(lambda: asyncio.run(consume_async(answer_async(), answer_async, 1)), repetitions)
 
 
 if __name__ == "__main__":

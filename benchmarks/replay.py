@@ -19,7 +19,7 @@ its TPOT is the time from there to its last token, over the tokens after the fir
 the consumer holds a token, which the engine can't see; this consumer asks again at once.
 
 Nothing may be lost: the spans, the inferences and the histograms' counts that were received are those that were made,
-and otelext's own counters of what it dropped stay 0. Otherwise it is said, and the exit status is 1.
+and otelext's own counters of what it dropped stay 0. Otherwise it is said, and the exit status is 3.
 
     python benchmarks/replay.py [--rounds 3] [--repetitions 2000] [--compression 8] [--json FILE]
 
@@ -28,12 +28,15 @@ Needs Linux's `/proc`.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gc
+import math
 import os
 import statistics
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from replay_engine import REQUESTS, Answer, requests, until
@@ -55,7 +58,7 @@ from replay_figures import (
 )
 from replay_receiver import COUNTED, DROPPED, INDEX, Receiver, receive
 from resident import resident, watched
-from rounds import Benchmark, arguments, measure, serve, write_json
+from rounds import MISSED, Benchmark, add_rounds, arguments, measure, serve, write_json
 
 import otelext
 
@@ -170,16 +173,27 @@ def ours(compression: float) -> Measure:
     return contender(measured, compression, lambda: otelext.force_flush(60), received)
 
 
+def faster(text: str) -> float:
+    """The option's number above 0.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is another one, or none.
+    """
+    with suppress(ValueError):
+        if 0 < (times := float(text)) < math.inf:
+            return times
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+
+
 def main() -> int:
     """Measure and show; or be a contender or the receiver."""
     parser = arguments(__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="of both contenders (default %(default)s)")
+    add_rounds(parser, 3, REQUESTS, "both contenders", f"requests a round, {REQUESTS:,} at most")
     parser.add_argument(
-        "--repetitions", type=int, default=REQUESTS, help=f"requests a round, {REQUESTS} at most (default %(default)s)"
+        "--compression", type=faster, default=8.0, metavar="X", help="how many times as fast (default %(default)s)"
     )
-    parser.add_argument("--compression", type=float, default=8.0, help="how many times as fast (default %(default)s)")
-    parser.add_argument("--contender", choices=(BARE, OURS), help="be one, as the program itself asks")
-    parser.add_argument("--receiver", action="store_true", help="be it, as the program itself asks")
+    parser.add_argument("--contender", choices=(BARE, OURS), help=argparse.SUPPRESS)
+    parser.add_argument("--receiver", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.receiver:
         receive()
@@ -207,7 +221,7 @@ def main() -> int:
     missing = lost(rounds)
     for sentence in missing:
         print(f"something was lost: {sentence}", file=sys.stderr)
-    return 1 if missing else 0
+    return MISSED if missing else 0
 
 
 if __name__ == "__main__":

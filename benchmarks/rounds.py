@@ -5,6 +5,10 @@ at a time, in rounds whose order is shuffled, so that what the machine does mean
 within a round; figures of different runs are never compared.
 
 A contender's process reads lines, each a number of repetitions, and answers each with a line of JSON: its figures.
+
+pyperf is not used, since it doesn't fit: it runs all processes of one benchmark before it begins the next, so that what
+the machine does in the meantime becomes part of the ratio, and its workers time one function, where a contender here is
+a whole process with several figures, its worker's thread and its start among them.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import json
 import os
 import platform
 import random
+import shlex
 import statistics
 import subprocess
 import sys
@@ -34,6 +39,9 @@ if TYPE_CHECKING:
     """Does something so many times; what it took, by name."""
     Prepare = Callable[[], Measure]
     """Sets a contender up in its own process."""
+
+MISSED = 3
+"""The exit status where all was measured and something does not hold; 1 is a program's that failed, 2 that of usage."""
 
 
 @dataclass(frozen=True)
@@ -187,15 +195,51 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def positive(text: str) -> int:
+    """An option's whole number of at least 1.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is another one, or none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def add_rounds(parser: argparse.ArgumentParser, rounds: int, repetitions: int, what: str, of: str) -> None:
+    """Add `--rounds` and `--repetitions` with their defaults.
+
+    Args:
+        parser: Has the options then.
+        rounds: How often all take their turn.
+        repetitions: What one does in a round.
+        what: Who takes turns.
+        of: What is repeated.
+    """
+    parser.add_argument("--rounds", type=positive, default=rounds, metavar="N", help=f"of {what} (default %(default)s)")
+    parser.add_argument(
+        "--repetitions", type=positive, default=repetitions, metavar="N", help=f"{of} (default %(default)s)"
+    )
+
+
+def add_only(parser: argparse.ArgumentParser, names: Sequence[str], what: str, beside: str = "") -> None:
+    """Add `--only`, whose names stand one a line at the end of the help."""
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=list(names),
+        metavar="NAME",
+        help=f"these {what} alone{beside}; their names stand below",
+    )
+    parser.epilog = "\n".join([f"{what}:", *(f"  {shlex.quote(name)}" for name in names)])
+
+
 def main(benchmark: Benchmark, description: str | None, profile: Callable[[int], None] | None = None) -> int:
     """Run a benchmark of ratios from its command line, or be one of its contenders."""
     parser = arguments(description)
-    parser.add_argument("--rounds", type=int, default=benchmark.rounds, help="of all contenders (default %(default)s)")
-    parser.add_argument(
-        "--repetitions", type=int, default=benchmark.repetitions, help="of a contender a round (default %(default)s)"
-    )
+    add_rounds(parser, benchmark.rounds, benchmark.repetitions, "all contenders", "of a contender a round")
     known = [*benchmark.contenders, *benchmark.commands]
-    parser.add_argument("--only", nargs="+", choices=known, help="these contenders alone, beside the base")
+    add_only(parser, known, "contenders", f" (and {benchmark.base!r}, the 1x)")
     parser.add_argument("--contender", choices=list(benchmark.contenders), help=argparse.SUPPRESS)
     if profile is not None:
         parser.add_argument("--profile", action="store_true", help="print where otelext's time goes, and no ratios")

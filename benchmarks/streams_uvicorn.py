@@ -1,9 +1,9 @@
 """Concurrency behind a server: what 200 streams at once cost a FastAPI application under uvicorn, against bare (1x).
 
 Each contender is a server on a loopback port of its own, and its clients are another process, whose CPU counts for
-nobody. An answer is a StreamingResponse of 200 tokens, 20 ms apart, twice as far as in
-`streams.py`, as a server takes more for each; the streams start within half a second. otelext has its middleware around the application. Figures and
-targets are those of `streams.py`, of the server's process and its event loop.
+nobody. An answer is a StreamingResponse of 200 tokens, 20 ms apart, twice as far as in `streams.py`, as a server takes
+more for each; the streams start within half a second. otelext has its middleware around the application. Figures are
+those of `streams.py`, of the server's process and its event loop; they have no targets.
 
     python benchmarks/streams_uvicorn.py [--rounds 9] [--repetitions 200] [--only NAME ...] [--json FILE]
 

@@ -130,6 +130,7 @@ def drive(
             step, sent, facts = throw, exc, _NO_FACTS
             if isinstance(exc, GeneratorExit):
                 if reference.dead and collecting():
+                    sent = None
                     return _close_collected(run, context, exc, partial(throw, exc))
                 continue
         now = perf_counter_ns()
@@ -168,7 +169,7 @@ async def drive_async(
         except StopAsyncIteration:
             attach(outer)
             _finish(run, thrown, reference)
-            thrown = None
+            thrown = step = None  # type: ignore[assignment]  # as above; a step keeps what it throws
             return
         except BaseException as exc:
             if isinstance(exc, GeneratorExit) and exc is not thrown:
@@ -176,7 +177,7 @@ async def drive_async(
             else:
                 attach(outer)
             run.fail(exc, holding=exc is thrown, collected=thrown is not None and reference.dead)
-            thrown = None
+            thrown = step = None  # type: ignore[assignment]
             raise
         context = get_current()
         attach(outer)
@@ -249,7 +250,7 @@ def _close_collected(run: Run, context: Context, thrown: GeneratorExit, step: Ca
 
     def close() -> None:
         attach(context)
-        step()
+        step()  # noqa: F821  # deleted when all is done
 
     try:
         run_apart(close)
@@ -261,6 +262,8 @@ def _close_collected(run: Run, context: Context, thrown: GeneratorExit, step: Ca
     else:
         run.fail(thrown, holding=True, collected=True)
         raise RuntimeError("generator ignored GeneratorExit")
+    finally:
+        del thrown, step  # its traceback keeps this frame
 
 
 async def drive_coroutine(call: Awaited, begin: Callable[[], Run | None]) -> Any:

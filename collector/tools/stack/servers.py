@@ -1,4 +1,4 @@
-"""What is built: one entry for each folder with a `go.mod` beside this one, but the Collector's builder itself."""
+"""What is built: one entry for each folder with a `go.mod` beside this one, but the builder's and `schema`."""
 
 from __future__ import annotations
 

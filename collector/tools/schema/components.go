@@ -1,0 +1,126 @@
+package main
+
+import (
+	"github.com/open-telemetry/opentelemetry-collector-contrib/connector/countconnector"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/connector/failoverconnector"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/connector/routingconnector"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/connector/servicegraphconnector"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/connector/spanmetricsconnector"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/clickhouseexporter"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/kafkaexporter"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/loadbalancingexporter"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusremotewriteexporter"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/basicauthextension"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/headerssetterextension"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/oidcauthextension"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/pprofextension"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/attributesprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/cumulativetodeltaprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/deltatocumulativeprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/deltatorateprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/filterprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/groupbyattrsprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/groupbytraceprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/intervalprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/k8sattributesprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/metricsgenerationprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/metricstransformprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/probabilisticsamplerprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/redactionprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/resourcedetectionprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/resourceprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/spanprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/tailsamplingprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/filelogreceiver"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/fluentforwardreceiver"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/hostmetricsreceiver"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/httpcheckreceiver"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/jaegerreceiver"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/journaldreceiver"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/prometheusreceiver"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/sqlqueryreceiver"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/statsdreceiver"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/syslogreceiver"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/zipkinreceiver"
+	"go.opentelemetry.io/collector/exporter/debugexporter"
+	"go.opentelemetry.io/collector/exporter/nopexporter"
+	"go.opentelemetry.io/collector/exporter/otlpexporter"
+	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
+	"go.opentelemetry.io/collector/processor/batchprocessor"
+	"go.opentelemetry.io/collector/processor/memorylimiterprocessor"
+	"go.opentelemetry.io/collector/receiver/otlpreceiver"
+)
+
+// factories are those of collector/builder.yaml, and the common ones of contrib whose modules can be had.
+var factories = map[string][]any{
+	"receiver": {
+		filelogreceiver.NewFactory,
+		fluentforwardreceiver.NewFactory,
+		hostmetricsreceiver.NewFactory,
+		httpcheckreceiver.NewFactory,
+		jaegerreceiver.NewFactory,
+		journaldreceiver.NewFactory,
+		otlpreceiver.NewFactory,
+		prometheusreceiver.NewFactory,
+		sqlqueryreceiver.NewFactory,
+		statsdreceiver.NewFactory,
+		syslogreceiver.NewFactory,
+		zipkinreceiver.NewFactory,
+	},
+	"processor": {
+		attributesprocessor.NewFactory,
+		batchprocessor.NewFactory,
+		cumulativetodeltaprocessor.NewFactory,
+		deltatocumulativeprocessor.NewFactory,
+		deltatorateprocessor.NewFactory,
+		filterprocessor.NewFactory,
+		groupbyattrsprocessor.NewFactory,
+		groupbytraceprocessor.NewFactory,
+		intervalprocessor.NewFactory,
+		k8sattributesprocessor.NewFactory,
+		memorylimiterprocessor.NewFactory,
+		metricsgenerationprocessor.NewFactory,
+		metricstransformprocessor.NewFactory,
+		probabilisticsamplerprocessor.NewFactory,
+		redactionprocessor.NewFactory,
+		resourcedetectionprocessor.NewFactory,
+		resourceprocessor.NewFactory,
+		spanprocessor.NewFactory,
+		tailsamplingprocessor.NewFactory,
+		transformprocessor.NewFactory,
+	},
+	"exporter": {
+		clickhouseexporter.NewFactory,
+		debugexporter.NewFactory,
+		fileexporter.NewFactory,
+		kafkaexporter.NewFactory,
+		loadbalancingexporter.NewFactory,
+		nopexporter.NewFactory,
+		otlpexporter.NewFactory,
+		otlphttpexporter.NewFactory,
+		prometheusexporter.NewFactory,
+		prometheusremotewriteexporter.NewFactory,
+	},
+	"connector": {
+		countconnector.NewFactory,
+		failoverconnector.NewFactory,
+		routingconnector.NewFactory,
+		servicegraphconnector.NewFactory,
+		spanmetricsconnector.NewFactory,
+	},
+	"extension": {
+		basicauthextension.NewFactory,
+		bearertokenauthextension.NewFactory,
+		filestorage.NewFactory,
+		headerssetterextension.NewFactory,
+		healthcheckextension.NewFactory,
+		oidcauthextension.NewFactory,
+		pprofextension.NewFactory,
+	},
+}

@@ -1,0 +1,52 @@
+"""The Collector's own `validate`, where there is a Collector."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+from otelext.pipeline.finding import Finding, Rule
+from otelext.pipeline.yaml_tree import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+REFUSED: Final = Rule(
+    "refused-by-otelcol",
+    "error",
+    "The Collector's own `validate` refuses it",
+    "The Collector on this machine does not start with it.",
+)
+PROGRAMS: Final = ("otelcol", "otelcol-contrib")
+_SECONDS: Final = 30
+_LINE: Final = re.compile(r"line (\d+)")
+
+
+def program() -> str | None:
+    """The path of the Collector on PATH, None if there is none."""
+    return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
+
+
+def check(binary: str, files: Sequence[str]) -> list[Finding]:
+    """What `otelcol validate` says of the files together, one finding at most.
+
+    Args:
+        binary: The Collector.
+        files: The configuration and what is laid over it.
+
+    Raises:
+        OSError: The program can't be started.
+        subprocess.TimeoutExpired: It took longer than 30 s.
+    """
+    # The Collector takes what stands before a colon for a scheme, and needs two letters of one.
+    given = [f"--config=file:{file}" for file in files]
+    command = [binary, "validate", *given]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)  # noqa: S603  # the Collector on the user's own PATH
+    if done.returncode == 0:
+        return []
+    said = "; ".join(line.strip(" *") for line in (done.stderr or done.stdout).splitlines() if line.strip())
+    said = re.sub(r"^Error:\s*", "", said)
+    line = _LINE.search(said)
+    return [Finding(REFUSED, Place(files[0], int(line[1]) if line else 1), said, "what the Collector asks for")]

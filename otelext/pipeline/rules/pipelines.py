@@ -1,0 +1,174 @@
+"""Pipelines: what they name, what they leave out, and whether each component takes their signal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otelext.pipeline import schema
+from otelext.pipeline.configuration import SECTIONS, SIGNALS
+from otelext.pipeline.finding import Finding, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from otelext.pipeline.configuration import Configuration, Pipeline, Use
+    from otelext.pipeline.yaml_tree import Item, Place
+
+UNDECLARED: Final = Rule(
+    "undeclared",
+    "error",
+    "A component that is used and not declared",
+    "The Collector does not start.",
+)
+UNUSED: Final = Rule(
+    "unused",
+    "warning",
+    "A component that is declared and not used",
+    "It does nothing: the Collector doesn't even make it, whatever its configuration says.",
+)
+SIGNAL: Final = Rule(
+    "unsupported-signal",
+    "error",
+    "A component in a pipeline of a signal that it doesn't know",
+    "The Collector does not start.",
+)
+CONNECTOR: Final = Rule(
+    "connector-ends",
+    "error",
+    "A connector of which one end is missing",
+    "A connector is an exporter in one pipeline and a receiver in another; the Collector does not start otherwise.",
+)
+EMPTY: Final = Rule(
+    "incomplete-pipeline",
+    "error",
+    "A pipeline without receivers or exporters, or none at all",
+    "The Collector does not start.",
+)
+TWICE: Final = Rule(
+    "used-twice",
+    "error",
+    "A component twice in one list",
+    "The Collector does not start.",
+)
+RULES: Final = (UNDECLARED, UNUSED, SIGNAL, CONNECTOR, EMPTY, TWICE)
+
+
+def check(config: Configuration) -> Iterator[Finding]:
+    """Look at each pipeline, then at what none uses."""
+    if not config.pipelines:
+        place = config.root.place_of("service")
+        yield Finding(
+            EMPTY, place, "there are no pipelines", "service::pipelines with receivers and exporters for each signal"
+        )
+    for pipeline in config.pipelines:
+        yield from _pipeline(config, pipeline)
+    for use in config.extensions:
+        if use.id not in config.declared["extension"]:
+            yield _undeclared(config, "extension", use, "service::extensions")
+    yield from _referred(config)
+    yield from _connectors(config)
+    running = {(one.kind, one.id) for one in config.running}
+    for one in config.components:
+        if (one.kind, one.id) not in running:
+            where = "service::extensions" if one.kind == "extension" else "a pipeline"
+            yield Finding(UNUSED, one.place, f"the {one} is used nowhere", f"name it in {where}, or remove it")
+
+
+def _pipeline(config: Configuration, pipeline: Pipeline) -> Iterator[Finding]:
+    if pipeline.signal not in SIGNALS:
+        near = schema.closest(pipeline.signal, SIGNALS) or ", ".join(SIGNALS)
+        yield Finding(SIGNAL, pipeline.place, f"the pipeline {pipeline.id} is of no signal", near)
+        return
+    for kind in ("receiver", "exporter"):
+        if not getattr(pipeline, f"{kind}s"):
+            yield Finding(EMPTY, pipeline.place, f"the pipeline {pipeline.id} has no {kind}s", f"{kind}s: [...]")
+    for kind in ("receiver", "processor", "exporter"):
+        seen: set[str] = set()
+        for use in getattr(pipeline, f"{kind}s"):
+            if use.id in seen:
+                yield Finding(TWICE, use.place, f"{use.id} is twice in the {kind}s of {pipeline.id}", "name it once")
+            seen.add(use.id)
+            if use.id in config.declared[kind]:
+                yield from _supports(kind, use, pipeline)
+            elif kind == "processor" or use.id not in config.declared["connector"]:
+                yield _undeclared(config, kind, use, f"the pipeline {pipeline.id}")
+
+
+def _supports(kind: str, use: Use, pipeline: Pipeline) -> Iterator[Finding]:
+    component = schema.component(kind, use.id.partition("/")[0])
+    if component is not None and component.signals and pipeline.signal not in component.signals:
+        yield Finding(
+            SIGNAL,
+            use.place,
+            f"the {kind} {use.id} takes no {pipeline.signal}",
+            f"move it to a pipeline of {' or '.join(sorted(component.signals))}",
+        )
+
+
+def _undeclared(config: Configuration, kind: str, use: Use, where: str) -> Finding:
+    known = list(config.declared[kind]) + (
+        list(config.declared["connector"]) if kind in {"receiver", "exporter"} else []
+    )
+    near = schema.closest(use.id, known)
+    past = schema.gone(kind, use.id.partition("/")[0])
+    if near:
+        instead = f"{near}, if that is meant"
+    elif past is not None and past.new is not None:
+        instead = f"declare the {past.new[0]} {past.new[1]}, which does its work now"
+    else:
+        instead = f"declare it under {SECTIONS[kind]}"
+    return Finding(UNDECLARED, use.place, f"{where} names the {kind} {use.id}, which is not declared", instead)
+
+
+def _referred(config: Configuration) -> Iterator[Finding]:
+    """Extensions that other components name: authenticators and storages."""
+    started = {use.id for use in config.extensions}
+    for one in config.running:
+        for key, value, place in _references(one.config):
+            if value not in started:
+                declared = value in config.declared["extension"]
+                yield Finding(
+                    UNDECLARED,
+                    place,
+                    f"the {one} names the extension {value} as its {key}, which the service does not start",
+                    f"add {value} to service::extensions"
+                    if declared
+                    else f"declare {value} under extensions, and start it",
+                )
+
+
+def _references(item: Item) -> Iterator[tuple[str, str, Place]]:
+    for key, child in item.items():
+        if key in {"authenticator", "storage"} and isinstance(child.value, str) and "$" not in child.value:
+            yield key, child.value, child.place
+        elif isinstance(child.value, dict):
+            yield from _references(child)
+        for element in child.elements():
+            yield from _references(element)
+
+
+def _connectors(config: Configuration) -> Iterator[Finding]:
+    for one in config.declared["connector"].values():
+        sources = config.used_by("exporter", one.id)
+        sinks = config.used_by("receiver", one.id)
+        if bool(sources) != bool(sinks):
+            missing = "receiver" if sources else "exporter"
+            yield Finding(
+                CONNECTOR,
+                one.place,
+                f"no pipeline has the connector {one.id} as its {missing}",
+                f"add it to the {missing}s of one",
+            )
+        component = schema.component("connector", one.type)
+        if component is None or not component.pairs:
+            continue
+        for source in sources:
+            targets = {sink.signal for sink in sinks}
+            possible = {to for from_, to in component.pairs if from_ == source.signal}
+            if sinks and not targets & possible:
+                yield Finding(
+                    SIGNAL,
+                    one.place,
+                    f"the connector {one.id} makes no {' or '.join(sorted(targets))} of {source.signal}",
+                    f"pipelines of {' or '.join(f'{a} and {b}' for a, b in sorted(component.pairs))}",
+                )
