@@ -47,7 +47,7 @@ class Delivery:
 def deliver(
     canary: Canary,
     endpoints: Mapping[Signal, Endpoint],
-    skip: frozenset[str],
+    skip: Mapping[Signal, str],
     timeout: float,
     known_ports: Iterable[int],
     environ: Mapping[str, str],
@@ -57,71 +57,88 @@ def deliver(
     Args:
         canary: What is sent.
         endpoints: Where each signal goes.
-        skip: Signals that are not sent.
+        skip: Signals that are not sent, and why.
         timeout: Seconds that it may take, if the environment has no shorter time.
         known_ports: Ports to look at where the right one does not answer.
         environ: The service's environment.
     """
-    chosen = [signal for signal in SIGNALS if signal not in skip]
-    bounded = {signal: replace(endpoints[signal], timeout=min(timeout, endpoints[signal].timeout)) for signal in chosen}
+    chosen: list[Signal] = [signal for signal in SIGNALS if signal not in skip]
+    bounded: dict[Signal, Endpoint] = {
+        signal: replace(endpoints[signal], timeout=min(timeout, endpoints[signal].timeout)) for signal in chosen
+    }
     with ThreadPoolExecutor(max_workers=len(SIGNALS)) as threads:
-        answers = dict(
+        answers: dict[Signal, Answer] = dict(
             zip(
                 chosen,
                 threads.map(lambda signal: send(bounded[signal], canary.request(signal), environ), chosen),
                 strict=True,
             )
         )
-    refused = [signal for signal in chosen if not answers[signal].accepted]
-    listeners = {_place(bounded[signal]): Listener("silence") for signal in refused}
-    for place in listeners:
-        listeners[place] = listener(*place)
+    refused = {_place(bounded[signal]): bounded[signal] for signal in chosen if not answers[signal].accepted}
+    surroundings = {
+        place: _surroundings(endpoint, bool(_accepted_at(place, bounded, answers)), known_ports)
+        for place, endpoint in refused.items()
+    }
     findings: list[Finding] = []
     for signal in SIGNALS:
         if signal not in chosen:
-            findings.append(Finding(f"{CHECK}.{signal}", "skipped", f"{signal} are not sent"))
+            findings.append(Finding(f"{CHECK}.{signal}", "skipped", skip[signal]))
             continue
         endpoint, answer = bounded[signal], answers[signal]
         if answer.accepted:
-            findings.append(
-                Hop(f"{CHECK}.{signal}", "ok", f"{signal} accepted by {endpoint.shown}", seconds=answer.seconds)
-            )
+            summary = f"{signal} accepted by {endpoint.shown}"
+            findings.append(Hop(f"{CHECK}.{signal}", "ok", summary, seconds=answer.seconds))
             continue
-        accepted = frozenset(
-            other for other in chosen if answers[other].accepted and _place(bounded[other]) == _place(endpoint)
+        place = _place(endpoint)
+        around = surroundings[place]
+        facts = Refusal(
+            endpoint=endpoint,
+            answer=answer,
+            listener=around.listener,
+            tls=tls_trouble(endpoint, environ) if endpoint.secure and around.listener.speech == "tls" else None,
+            other_ports=around.other_ports,
+            identity=around.identity,
+            accepted=_accepted_at(place, bounded, answers),
+            bundle=bundle(endpoint, environ),
         )
-        findings.append(_refused(endpoint, answer, listeners[_place(endpoint)], accepted, known_ports, environ))
+        findings.append(_refused(facts))
     return Delivery(tuple(findings), answers)
 
 
-def _refused(
-    endpoint: Endpoint,
-    answer: Answer,
-    found: Listener,
-    accepted: frozenset[Signal],
-    known_ports: Iterable[int],
-    environ: Mapping[str, str],
-) -> Finding:
+@dataclass(frozen=True)
+class _Surroundings:
+    """What is found out of a place where something was not accepted, once for all signals."""
+
+    listener: Listener
+    other_ports: Mapping[int, Speech]
+    identity: str | None
+
+
+def _surroundings(endpoint: Endpoint, takes_others: bool, known_ports: Iterable[int]) -> _Surroundings:
+    found = listener(endpoint.host, endpoint.port)
+    # What takes other signals is a receiver, and a name without an address has no other port: nothing else is looked for.
+    if takes_others or found.speech == "unresolved":
+        return _Surroundings(found, {}, None)
     speaks = found.speech not in _QUIET
-    facts = Refusal(
-        endpoint=endpoint,
-        answer=answer,
-        listener=found,
-        tls=tls_trouble(endpoint, environ) if endpoint.secure and found.speech == "tls" else None,
-        # What takes other signals is a receiver; there is nothing else to look for.
-        other_ports={} if accepted else _other_ports(endpoint, known_ports),
-        identity=identity(endpoint) if speaks and not accepted else None,
-        accepted=accepted,
-        bundle=bundle(endpoint, environ),
-    )
+    return _Surroundings(found, _other_ports(endpoint, known_ports), identity(endpoint) if speaks else None)
+
+
+def _accepted_at(
+    place: tuple[str, int], endpoints: Mapping[Signal, Endpoint], answers: Mapping[Signal, Answer]
+) -> frozenset[Signal]:
+    """Signals that the receiver at a place took."""
+    return frozenset(signal for signal, one in answers.items() if one.accepted and _place(endpoints[signal]) == place)
+
+
+def _refused(facts: Refusal) -> Finding:
+    endpoint, answer = facts.endpoint, facts.answer
     cause = why_refused(facts)
-    rejected = (
-        "a part of them was rejected" if answer.status in {"200", "OK"} and not answer.foreign else "not accepted"
-    )
+    is_partial = answer.status in {"200", "OK"} and not answer.foreign
     return Hop(
         f"{CHECK}.{endpoint.signal}",
         "error",
-        f"{endpoint.signal} {rejected} by {endpoint.shown} ({endpoint.protocol}, from {endpoint.source})",
+        f"{endpoint.signal} {'rejected' if is_partial else 'not accepted'} by {endpoint.shown} ({endpoint.protocol}, from"
+        f" {endpoint.source})",
         cause.text,
         cause.next_step,
         cause.evidence,
@@ -134,7 +151,6 @@ def _place(endpoint: Endpoint) -> tuple[str, int]:
 
 def _other_ports(endpoint: Endpoint, known: Iterable[int]) -> dict[int, Speech]:
     """What speaks at the ports that receivers of OTLP use, and beside the one that was tried."""
-    # A name without an address has no other port either.
     ports = dict.fromkeys((*known, endpoint.port - 1, endpoint.port + 1))
     candidates = [port for port in ports if 0 < port < 2**16 and port != endpoint.port]
     with ThreadPoolExecutor(max_workers=len(candidates)) as threads:

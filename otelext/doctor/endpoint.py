@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from opentelemetry.util.re import parse_env_headers
@@ -132,6 +132,16 @@ def endpoints(
     return {signal: _endpoint(environ, signal, endpoint, protocol) for signal in SIGNALS}
 
 
+def not_exported(environ: Mapping[str, str]) -> dict[Signal, str]:
+    """Signals that a service does not send by OTLP, and why: its variables name other exporters, or none."""
+    found: dict[Signal, str] = {}
+    for signal in SIGNALS:
+        named = _exporters(environ, signal)
+        if named and not any(name.startswith("otlp") for name in named):
+            found[signal] = f"{signal} do not leave by OTLP: OTEL_{signal.upper()}_EXPORTER={','.join(named)}"
+    return found
+
+
 def headers(text: str) -> tuple[tuple[str, str], ...]:
     """Headers as variables hold them: name=value, separated by commas, values URL-encoded."""
     with _silent():
@@ -145,7 +155,7 @@ def _endpoint(
         own, shared = f"{_PREFIX}{signal.upper()}_{name}", f"{_PREFIX}{name}"
         return environ.get(own, "").strip() or environ.get(shared, "").strip() or None
 
-    protocol = given_protocol or _one_of(PROTOCOLS, setting("PROTOCOL"), "http/protobuf")
+    protocol = given_protocol or _protocol(_exporters(environ, signal), setting("PROTOCOL"))
     own_variable, shared_variable = f"{_PREFIX}{signal.upper()}_ENDPOINT", f"{_PREFIX}ENDPOINT"
     own = None if given else environ.get(own_variable, "").strip() or None
     base = given or environ.get(shared_variable, "").strip() or None
@@ -175,10 +185,20 @@ def _endpoint(
         certificate=certificate,
         client_certificate=client_certificate,
         client_key=client_key,
-        compression=_one_of(_COMPRESSIONS[protocol], setting("COMPRESSION"), "none"),
+        compression=_compression(protocol, setting("COMPRESSION")),
         timeout=_seconds(setting("TIMEOUT")),
         source=source,
     )
+
+
+def _protocol(exporters: list[str], text: str | None) -> Protocol:
+    """By the exporter's own name, which may hold it, else by the variable."""
+    if "otlp" not in exporters:
+        if "otlp_proto_grpc" in exporters:
+            return "grpc"
+        if "otlp_proto_http" in exporters:
+            return "http/protobuf"
+    return "grpc" if (text or "").lower() == "grpc" else "http/protobuf"
 
 
 def _files_of_grpc(environ: Mapping[str, str], signal: Signal) -> tuple[str | None, str | None, str | None]:
@@ -203,6 +223,11 @@ def _wrong(address: str | None) -> str | None:
     return None if parts.hostname else "names no host"
 
 
+def _exporters(environ: Mapping[str, str], signal: Signal) -> list[str]:
+    listed = environ.get(f"OTEL_{signal.upper()}_EXPORTER", "")
+    return [name for name in (part.strip() for part in listed.split(",")) if name]
+
+
 def _of_grpc(text: str, insecure: str | None) -> tuple[str, bool]:
     """Host and port, and whether TLS is spoken: by the scheme, and where there is none unless told otherwise."""
     parts = urlsplit(text)
@@ -215,12 +240,12 @@ def _of_grpc(text: str, insecure: str | None) -> tuple[str, bool]:
     return parts.netloc or text, secure
 
 
-_T = TypeVar("_T", bound=str)
-
-
-def _one_of(known: tuple[_T, ...], text: str | None, default: _T) -> _T:
+def _compression(protocol: Protocol, text: str | None) -> Compression:
     lowered = (text or "").lower()
-    return next((one for one in known if one == lowered), default)
+    for known in _COMPRESSIONS[protocol]:
+        if known == lowered:
+            return known
+    return "none"
 
 
 def _seconds(text: str | None) -> float:

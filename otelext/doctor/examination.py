@@ -17,7 +17,7 @@ from otelext.doctor.backends.traces import Jaeger, Tempo
 from otelext.doctor.canary import Canary, Preferences
 from otelext.doctor.credentials import Credentials
 from otelext.doctor.delivery import deliver
-from otelext.doctor.endpoint import SIGNALS, endpoints
+from otelext.doctor.endpoint import SIGNALS, endpoints, not_exported
 from otelext.doctor.finding import Finding
 from otelext.doctor.findings import Backends, Facts, findings
 from otelext.doctor.hops import search
@@ -73,14 +73,16 @@ def examine(settings: Settings, progress: Callable[[str], None] = lambda _: None
     begun, began = time.monotonic(), time.time()
     targets = endpoints(settings.environ, endpoint=settings.endpoint, protocol=settings.protocol)
     canary = Canary.made(Preferences.read(settings.environ))
-    accesses = {
-        ROLES[product]: access for product, access in settings.backends.items() if ROLES[product] not in settings.skip
+    left_out: dict[Signal, str] = {signal: f"{signal} are not sent" for signal in SIGNALS if signal in settings.skip}
+    unsent = not_exported(settings.environ) | left_out
+    accesses: dict[Signal, Access] = {
+        ROLES[product]: access for product, access in settings.backends.items() if ROLES[product] not in unsent
     }
     with ExitStack() as opened:
         progress("asking the backends whether they answer")
         backends, healths = _looked(accesses, opened)
         progress(f"sending a canary to {targets['traces'].base}")
-        delivery = deliver(canary, targets, settings.skip, settings.timeout, settings.known_ports, settings.environ)
+        delivery = deliver(canary, targets, unsent, settings.timeout, settings.known_ports, settings.environ)
         accepted = delivery.accepted
         progress("looking for the canary")
         sent = min((delivery.answers[signal].begun for signal in accepted), default=begun)

@@ -125,8 +125,14 @@ def _missing(facts: Facts, progress: Callable[[str], None]) -> Callable[[Signal]
 
 def _told(facts: Facts) -> Telemetry:
     """What the Collector says of itself, as soon as it says something of what is missing."""
-    seen = {"traces": facts.sights.trace, "metrics": facts.sights.sample, "logs": facts.sights.line}
-    wanted = [signal for signal in facts.accesses if signal in facts.accepted and not _was_seen(seen[signal])]
+    seen: dict[Signal, Sight[object] | None] = {
+        "traces": facts.sights.trace,
+        "metrics": facts.sights.sample,
+        "logs": facts.sights.line,
+    }
+    wanted: list[Signal] = [
+        signal for signal in facts.accesses if signal in facts.accepted and not _was_seen(seen[signal])
+    ]
     deadline = facts.begun + _COLLECTOR_TELLS_S
     since = facts.canary.moment - round((facts.ahead or 0.0) * 1e9)
     while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from otelext.doctor.backends.api import UnansweredError
@@ -82,18 +83,17 @@ def search(
         def started(question: Callable[[], _T | None] | None) -> Future[Sight[_T] | None]:
             return threads.submit(lambda: _until_seen(question, begun, deadline) if question else None)
 
-        trace = started((lambda: traces.trace(canary.trace_id)) if traces else None)
-        sample = started((lambda: metrics.sample(canary, timeout)) if metrics else None)
-        exemplar = started((lambda: metrics.exemplar(canary, timeout)) if metrics and exemplars else None)
-        line = started((lambda: logs.line(canary)) if logs else None)
+        trace = started(partial(traces.trace, canary.trace_id) if traces else None)
+        sample = started(partial(metrics.sample, canary, timeout) if metrics else None)
+        exemplar = started(partial(metrics.exemplar, canary, timeout) if metrics and exemplars else None)
+        line = started(partial(logs.line, canary) if logs else None)
 
         def trace_of_exemplar() -> Sight[str] | None:
             """By the exemplar's own id, once both ends are there."""
             known, led_by = trace.result(), exemplar.result()
             if traces is None or known is None or known.found is None or led_by is None or led_by.found is None:
                 return None
-            trace_id = led_by.found
-            return _until_seen(lambda: traces.trace(trace_id) if trace_id else None, begun, _soon())
+            return _until_seen(partial(traces.trace, led_by.found) if led_by.found else _nothing, begun, _soon())
 
         def line_of_trace() -> Sight[Line] | None:
             """By the id that the trace has where it is stored; by the one that was sent, where none is looked for."""
@@ -101,12 +101,16 @@ def search(
             if logs is None or end is None or end.found is None or (known is not None and known.found is None):
                 return None
             trace_id = known.found if known is not None and known.found is not None else canary.trace_id
-            return _until_seen(lambda: logs.line_of_trace(canary, trace_id), begun, _soon())
+            return _until_seen(partial(logs.line_of_trace, canary, trace_id), begun, _soon())
 
         to_trace, to_line = threads.submit(trace_of_exemplar), threads.submit(line_of_trace)
         return Sights(
             trace.result(), sample.result(), exemplar.result(), line.result(), to_trace.result(), to_line.result()
         )
+
+
+def _nothing() -> None:
+    """Where there is nothing to ask for."""
 
 
 def _soon() -> float:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Speech: TypeAlias = Literal["nothing", "unresolved", "unreachable", "silence", "http", "http2", "tls"]
 
 TIMEOUT_S: Final = 2.0
+CLOSED: Final = "the connection is closed after the handshake"
+"""What a server of gRPC does to who offers the older HTTP alone."""
 _REQUEST: Final = b"GET / HTTP/1.1\r\nHost: %s\r\nUser-Agent: otelext-doctor\r\nConnection: close\r\n\r\n"
 # https://www.rfc-editor.org/rfc/rfc9113#name-frame-format: length in three bytes, then the type.
 _SETTINGS: Final = 4
@@ -99,7 +101,8 @@ def tls_trouble(endpoint: Endpoint, environ: Mapping[str, str], timeout: float =
             # byte that is read; one that is content waits for a request, or greets.
             secured.settimeout(timeout / 4)
             with contextlib.suppress(TimeoutError):
-                secured.recv(1)
+                if not secured.recv(1):
+                    return Trouble("protocol", CLOSED)
     except Exception as error:  # noqa: BLE001  # whatever it is, it is what the exporter meets
         return trouble(error)
     return None

@@ -89,6 +89,22 @@ def test_a_signal_that_is_left_out_is_not_sent(receiver: OtlpReceiver) -> None:
     assert len(receiver.logs) == 1
 
 
+def test_what_a_service_does_not_send_by_otlp_is_skipped_and_says_so(receiver: OtlpReceiver) -> None:
+    exporters = {
+        "OTEL_METRICS_EXPORTER": "prometheus",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_TRACES_EXPORTER": "console,otlp",
+    }
+    found = run(*NO_BACKENDS, "--json", "--endpoint", receiver.endpoint, **exporters)
+    summaries = {
+        finding["check"]: (finding["level"], finding["summary"]) for finding in json.loads(found.stdout)["findings"]
+    }
+    assert summaries["send.metrics"] == ("skipped", "metrics do not leave by OTLP: OTEL_METRICS_EXPORTER=prometheus")
+    assert summaries["send.logs"][0] == "skipped"
+    assert summaries["send.traces"][0] == "ok"
+    assert (receiver.points, receiver.logs) == ([], [])
+
+
 def test_the_environment_is_looked_at_unless_it_is_left_out(receiver: OtlpReceiver) -> None:
     options = [option for option in NO_BACKENDS if option != "environment"][:-1]
     found = run(*options, "--json", "--endpoint", receiver.endpoint, OTEL_EXPORTER_OLTP_HEADERS="x")

@@ -54,6 +54,7 @@ def failed(kind: Any, text: str = "words") -> Answer:
         (Answer(False, "404", "404 page not found"), {}, "no receiver of OTLP answers", "ENDPOINT=http://collector:4318"),
         (Answer(False, "405"), {"identity": "Prometheus"}, "Prometheus answers", "ENDPOINT=http://collector:4318"),
         (Answer(False, "200", "text/html", foreign=True), {"identity": "Jaeger's page and API"}, "take its 200 for success", "4318"),
+        (Answer(False, "200", "too old"), {}, "rejected what is in it: too old", "log"),
         (Answer(False, "503", "sending queue is full"), {}, "queue is full", "otelext doctor --skip logs"),
         (Answer(False, "503", "data refused due to high memory usage"), {}, "memory_limiter", "MEMORY_LIMIT_MIB"),
         (Answer(False, "502", "bad gateway"), {}, "bad gateway", "again"),

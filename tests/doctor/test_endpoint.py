@@ -115,6 +115,21 @@ def test_without_any_variable_it_is_what_otelext_sends_to() -> None:
     assert endpoints({}, protocol="grpc")["logs"].url == "localhost:4317"
 
 
+@pytest.mark.parametrize(
+    ("exporter", "protocol", "expected"),
+    [
+        ("otlp_proto_grpc", "http/protobuf", "grpc"),
+        ("console, otlp_proto_http", "grpc", "http/protobuf"),
+        ("otlp", "grpc", "grpc"),
+        ("", "GRPC", "grpc"),
+        ("", "http/json", "http/protobuf"),
+    ],
+)
+def test_an_exporter_s_name_may_hold_the_protocol(exporter: str, protocol: str, expected: str) -> None:
+    found = endpoints({"OTEL_LOGS_EXPORTER": exporter, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol})
+    assert found["logs"].protocol == expected
+
+
 def test_options_go_before_the_environment() -> None:
     environ = {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://logs:1/x", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
     found = endpoints(environ, endpoint="http://here:2/base/", protocol="http/protobuf")

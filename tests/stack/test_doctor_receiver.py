@@ -180,6 +180,22 @@ def test_certificates(
     assert right.status == 0, right.report
 
 
+def test_protocols_are_mixed_up_within_tls(
+    stack: Stack, asking_for_certificates: Collector, certificates: Certificates
+) -> None:
+    shown = {
+        "OTEL_EXPORTER_OTLP_CERTIFICATE": str(certificates.server.authority),
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(certificates.client.chain),
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(certificates.client.key),
+    }
+    found = examined(at(stack, f"https://{asking_for_certificates.otlp_grpc}", **shown))
+    names(found, "HTTP is sent to port", "export OTEL_EXPORTER_OTLP_PROTOCOL=grpc")
+    assert "which speaks gRPC" in found["send.logs"]["cause"]
+    found = examined(at(stack, asking_for_certificates.otlp_http.replace("http:", "https:"), **GRPC, **shown))
+    names(found, "gRPC is sent to port", "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
+    assert "which speaks HTTP" in found["send.logs"]["cause"]
+
+
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_tls_is_spoken_to_plain_text(stack: Stack, protocol: str) -> None:
     place = stack.otlp_grpc if protocol == "grpc" else stack.otlp_http.removeprefix("http://")

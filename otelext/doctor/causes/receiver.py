@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from otelext.doctor.causes.cause import Cause
 from otelext.doctor.causes.sending import with_address, with_setting
 from otelext.doctor.causes.tls import why_tls_fails
 from otelext.doctor.endpoint import address
+from otelext.doctor.listener import CLOSED
 
 if TYPE_CHECKING:
     from otelext.doctor.causes.refusal import Refusal
@@ -19,6 +21,9 @@ START: Final = (
 )
 _PROTOCOL_NAMES: Final = {"http/protobuf": "OTLP over HTTP", "grpc": "OTLP over gRPC"}
 _SPEAKS: Final[dict[str, Speech]] = {"http/protobuf": "http", "grpc": "http2"}
+# By OpenSSL, where a server of gRPC is asked for the older HTTP; by gRPC, where a web server answers.
+_NO_HTTP: Final = re.compile(rf"no application protocol|{CLOSED}", re.IGNORECASE)
+_NO_GRPC: Final = re.compile(r"http2 header with status|ALPN")
 _UNREACHED_BY_GRPC: Final = "failed to connect to all addresses"
 
 
@@ -35,6 +40,7 @@ def why_refused(facts: Refusal) -> Cause:
         _credentials(facts),
         _no_pipeline(facts),
         _overload(facts),
+        _rejected(facts),
     ):
         if found is not None:
             return found._replace(evidence=said)
@@ -96,9 +102,10 @@ def _no_connection(facts: Refusal) -> Cause | None:
 def _another_server(facts: Refusal) -> Cause | None:
     """Something else than a receiver answers: it is known by name, or by how it answers."""
     endpoint = facts.endpoint
-    if facts.accepted or not (facts.identity or facts.answer.foreign or _not_found(facts)):
+    mixed_up = endpoint.secure and bool(_NO_GRPC.search(facts.answer.text))
+    if facts.accepted or mixed_up or not (facts.identity or facts.answer.foreign or _not_found(facts)):
         return None
-    if facts.listener.speech != _SPEAKS[endpoint.protocol] and not facts.identity:
+    if facts.listener.speech != _expected(facts) and not facts.identity:
         return None  # two protocols were mixed up
     right = _right_port(facts)
     who = f"{facts.identity} answers" if facts.identity else "a server that is no receiver of OTLP answers"
@@ -117,16 +124,20 @@ def _another_server(facts: Refusal) -> Cause | None:
 
 def _protocols_mixed_up(facts: Refusal) -> Cause | None:
     endpoint, speech = facts.endpoint, facts.listener.speech
-    if endpoint.secure or speech not in {"http", "http2"} or speech == _SPEAKS[endpoint.protocol]:
+    if endpoint.secure:
+        # Within TLS both ends name what they speak; a web server may speak the newer HTTP, and know no procedure.
+        by_words = _NO_HTTP.search(facts.tls.text) if facts.tls is not None else _NO_GRPC.search(facts.answer.text)
+        mixed_up = bool(by_words) and (facts.tls is not None) == (endpoint.protocol == "http/protobuf")
+    else:
+        mixed_up = speech in {"http", "http2"} and speech != _SPEAKS[endpoint.protocol]
+    if not mixed_up:
         return None
-    spoken = "gRPC" if speech == "http2" else "HTTP"
-    sent = "HTTP" if endpoint.protocol == "http/protobuf" else "gRPC"
+    sent, spoken = ("HTTP", "gRPC") if endpoint.protocol == "http/protobuf" else ("gRPC", "HTTP")
     text = f"{sent} is sent to port {endpoint.port}, which speaks {spoken}"
     right = _right_port(facts)
     if right is not None:
-        return Cause(
-            f"{text}; port {right} speaks {sent}", with_address(endpoint, address("http", endpoint.host, right))
-        )
+        moved = address(endpoint.scheme, endpoint.host, right)
+        return Cause(f"{text}; port {right} speaks {sent}", with_address(endpoint, moved))
     return Cause(text, with_setting(endpoint, "PROTOCOL", _other_protocol(endpoint)))
 
 
@@ -195,6 +206,17 @@ def _overload(facts: Refusal) -> Cause | None:
             f"curl -sI {facts.endpoint.shown}   (and correct {facts.endpoint.source})",
         )
     return None
+
+
+def _rejected(facts: Refusal) -> Cause | None:
+    """A partial success: https://opentelemetry.io/docs/specs/otlp/#partial-success."""
+    if facts.answer.foreign or facts.answer.status not in {"200", "OK"}:
+        return None
+    text = facts.answer.text or "without a word"
+    return Cause(
+        f"the receiver took the request and rejected what is in it: {text}",
+        "look into the receiver's log at this moment",
+    )
 
 
 def _not_found(facts: Refusal) -> bool:
