@@ -162,12 +162,15 @@ def _of_signal(
     name = access.product.capitalize()
     if not health.answers:
         cause = why_not_asked(access, health, full_disks() if is_local(access.url) else ())
-        evidence = cause.evidence
+        text, evidence = cause.text, cause.evidence
         if health.trouble is not None and signal in facts.accepted:
             told = missing(signal).telemetry
             waits = by_log(signal, name, told) or by_queue(signal, name, told)
             evidence = (*evidence, *(waits.evidence if waits else ()))
-        return Hop(check, "error", f"{name} cannot be asked at {access.shown}", cause.text, cause.next_step, evidence)
+            tries = any(one.recent and not one.dropped for one in told.failures.get(signal, ()))
+            if tries or told.queued.get(signal):
+                text += "; the Collector keeps what it accepted, and tries again"
+        return Hop(check, "error", f"{name} cannot be asked at {access.shown}", text, cause.next_step, evidence)
     if sight is None:
         return Finding(check, "skipped", f"no {what} is looked for in {name}, as none was accepted")
     if sight.found is not None:

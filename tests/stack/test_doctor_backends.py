@@ -107,6 +107,7 @@ def test_a_backend_that_is_down(stack: Stack, collector: Start) -> None:
     # The line is found by the id that was sent.
     names(found, "trace", "Jaeger is down", step, skipped={"exemplar_to_trace"})
     assert "otlp_grpc/jaeger logs" in str(found["trace"]["evidence"]), "what the Collector says of it is evidence too"
+    assert "the Collector keeps what it accepted" in found["trace"]["cause"]
 
 
 def test_backends_that_are_down_and_left_out(stack: Stack) -> None:
