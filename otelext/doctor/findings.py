@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 from otelext.doctor.backends.api import is_local
 from otelext.doctor.backends.exposition import risen
 from otelext.doctor.backends.prometheus import BUCKETS
-from otelext.doctor.causes import finding_it
-from otelext.doctor.causes.asking import why_not_asked
+from otelext.doctor.causes import missing as causes
 from otelext.doctor.causes.exporting import by_log, by_queue
-from otelext.doctor.causes.finding_it import Missing
+from otelext.doctor.causes.missing import Missing
+from otelext.doctor.causes.unanswered import why_not_asked
 from otelext.doctor.collectors import Telemetry, telemetry
 from otelext.doctor.disks import full_disks
 from otelext.doctor.finding import Finding, Hop
@@ -85,9 +85,9 @@ def findings(facts: Facts, progress: Callable[[str], None]) -> Iterator[Finding]
     missing = _missing(facts, progress)
     yield _metric(facts, missing)
     yield _exemplar(facts, missing)
-    yield _of_signal(facts, "traces", facts.sights.trace, missing, finding_it.why_no_trace)
+    yield _of_signal(facts, "traces", facts.sights.trace, missing, causes.why_no_trace)
     yield _link_to_trace(facts)
-    yield _of_signal(facts, "logs", facts.sights.line, missing, finding_it.why_no_log)
+    yield _of_signal(facts, "logs", facts.sights.line, missing, causes.why_no_log)
     yield _link_to_log(facts)
 
 
@@ -182,12 +182,12 @@ def _of_signal(
 
 def _metric(facts: Facts, missing: Callable[[Signal], Missing]) -> Finding:
     sight = facts.sights.sample
-    found = _of_signal(facts, "metrics", sight, missing, finding_it.why_no_metric)
+    found = _of_signal(facts, "metrics", sight, missing, causes.why_no_metric)
     if sight is None or sight.found is None:
         return found
     if sight.found.form == "buckets":
         return replace(found, summary=f"{found.summary}, as {BUCKETS}")
-    cause = finding_it.why_other_form(sight.found, missing("metrics"))
+    cause = causes.why_other_form(sight.found, missing("metrics"))
     name = facts.accesses["metrics"].product.capitalize()
     return Hop(
         METRIC,
@@ -209,7 +209,7 @@ def _exemplar(facts: Facts, missing: Callable[[Signal], Missing]) -> Finding:
         return Hop(EXEMPLAR, "ok", f"exemplar found in {name}", seconds=sight.seconds)
     if sample is None or sample.found is None:
         return Finding(EXEMPLAR, "skipped", "no exemplar without its metric")
-    cause = finding_it.why_no_exemplar(missing("metrics"))
+    cause = causes.why_no_exemplar(missing("metrics"))
     evidence = (*cause.evidence, *((f"{name} answered last: {sight.error}",) if sight.error else ()))
     return Hop(EXEMPLAR, "error", f"exemplar not found in {name}", cause.text, cause.next_step, evidence)
 
@@ -236,5 +236,5 @@ def _link_to_log(facts: Facts) -> Finding:
         return Finding(LINK_TO_LOG, "skipped", "trace → log line needs both of them")
     if link.found is not None:
         return Hop(LINK_TO_LOG, "ok", "trace → log line: by the trace's id", seconds=link.seconds)
-    cause = finding_it.why_no_link_to_log("Loki")
+    cause = causes.why_no_link_to_log("Loki")
     return Hop(LINK_TO_LOG, "error", "the trace's id does not find its line", cause.text, cause.next_step)

@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 from otelext.doctor.backends.health import Health
 from otelext.doctor.backends.prometheus import Configured, Sample
 from otelext.doctor.canary import Preferences
-from otelext.doctor.causes import finding_it
-from otelext.doctor.causes.asking import why_not_asked
-from otelext.doctor.causes.finding_it import Missing
+from otelext.doctor.causes import missing as causes
+from otelext.doctor.causes.missing import Missing
+from otelext.doctor.causes.unanswered import why_not_asked
 from otelext.doctor.collectors import Failure, Telemetry
 from otelext.doctor.endpoint import SIGNALS
 from otelext.doctor.settings import PRODUCTS, Access
 from otelext.doctor.trouble import Trouble
 
 WHY: dict[str, Any] = {
-    "traces": finding_it.why_no_trace,
-    "metrics": finding_it.why_no_metric,
-    "logs": finding_it.why_no_log,
+    "traces": causes.why_no_trace,
+    "metrics": causes.why_no_metric,
+    "logs": causes.why_no_log,
 }
 BACKENDS = {"traces": "Jaeger", "metrics": "Prometheus", "logs": "Loki"}
 
@@ -141,17 +141,16 @@ def test_logs(facts: dict[str, Any], text: str, step: str) -> None:
 def test_other_forms_of_a_metric_and_missing_exemplars() -> None:
     facts = Missing("Mimir", 15.0)
     native = Sample("native", "otelext_canary_duration_seconds")
-    assert "became a native one" in finding_it.why_other_form(native, facts).text
+    assert "became a native one" in causes.why_other_form(native, facts).text
     exponential = Missing("Mimir", 15.0, preferences=Preferences(exponential=True))
-    assert "exponential" in finding_it.why_other_form(native, exponential).text
-    assert "otelext.canary" in finding_it.why_other_form(Sample("renamed", "otelext.canary"), facts).text
+    assert "exponential" in causes.why_other_form(native, exponential).text
+    assert "otelext.canary" in causes.why_other_form(Sample("renamed", "otelext.canary"), facts).text
     assert (
-        "stores no exemplars"
-        in finding_it.why_no_exemplar(Missing("x", 1.0, configured=Configured(exemplars=False))).text
+        "stores no exemplars" in causes.why_no_exemplar(Missing("x", 1.0, configured=Configured(exemplars=False))).text
     )
     late = Missing("x", 1.0, refused={"prometheus_tsdb_exemplar_out_of_order_exemplars_total": 1.0})
-    assert "newer one" in finding_it.why_no_exemplar(late).text
-    assert "send_exemplars" in finding_it.why_no_exemplar(facts).text
+    assert "newer one" in causes.why_no_exemplar(late).text
+    assert "send_exemplars" in causes.why_no_exemplar(facts).text
 
 
 @pytest.mark.parametrize(

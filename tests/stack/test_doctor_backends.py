@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import os
+import signal
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -117,6 +119,24 @@ def test_backends_that_are_down_and_left_out(stack: Stack) -> None:
     found = examined(environment, "--skip", "loki", "--skip", "tempo")
     assert found.status == 0
     assert {check for check, level in found.levels.items() if level == "ok"} == {*WELL, "metric", "exemplar"}
+
+
+def test_a_backend_that_hangs_is_not_waited_for_long(stack: Stack, other: Stack, collector: Start) -> None:
+    other.start("jaeger")
+    made = collector(TRACES_ENDPOINT=backends(other)["TRACES_ENDPOINT"])
+    os.kill(other.servers["jaeger"].pid, signal.SIGSTOP)
+    found = examined(at(stack, made.otlp_http, OTELEXT_DOCTOR_JAEGER=other.jaeger.url))
+    names(found, "trace", "Jaeger gives no answer", "curl -v", skipped={"exemplar_to_trace"})
+
+
+def test_a_collector_that_hangs_is_not_waited_for_long(stack: Stack, collector: Start) -> None:
+    made = collector()
+    os.kill(made.pid, signal.SIGSTOP)
+    for protocol, endpoint in (("http/protobuf", made.otlp_http), ("grpc", f"http://{made.otlp_grpc}")):
+        found = examined(at(stack, endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=protocol))
+        assert found.failed == {"send.traces", "send.metrics", "send.logs"}
+        assert "says nothing: it hangs" in found["send.logs"]["cause"]
+        assert found.seconds < 15
 
 
 def prometheus_of(other: Stack, *without: str, file: dict[str, str] | None = None) -> Stack:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from otelext.doctor.causes.cause import Cause
-from otelext.doctor.causes.sending import with_address, with_setting
+from otelext.doctor.causes.commands import with_address, with_setting
 from otelext.doctor.causes.tls import why_tls_fails
 from otelext.doctor.endpoint import address
 from otelext.doctor.listener import CLOSED

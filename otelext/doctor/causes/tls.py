@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelext.doctor.causes.cause import Cause
-from otelext.doctor.causes.sending import with_address
+from otelext.doctor.causes.commands import with_address
 from otelext.doctor.endpoint import address
 
 if TYPE_CHECKING:
