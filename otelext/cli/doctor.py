@@ -88,7 +88,7 @@ def command(skip: tuple[str, ...], watch: float | None, as_json: bool, **given: 
         from otelext.doctor.endpoint import AddressError  # noqa: PLC0415
         from otelext.doctor.examination import examine  # noqa: PLC0415
         from otelext.doctor.formats import as_json as formatted  # noqa: PLC0415
-        from otelext.doctor.settings import PRODUCTS, Settings, accesses  # noqa: PLC0415
+        from otelext.doctor.settings import PRODUCTS, Settings, accesses, known_ports  # noqa: PLC0415
         from otelext.doctor.terminal import print_findings, verdict  # noqa: PLC0415
     try:
         settings = Settings(
@@ -98,6 +98,7 @@ def command(skip: tuple[str, ...], watch: float | None, as_json: bool, **given: 
             protocol=given["protocol"],
             skip=frozenset(skip),
             timeout=given["timeout"],
+            known_ports=known_ports(os.environ),
         )
     except AddressError as error:
         raise click.UsageError(str(error)) from error

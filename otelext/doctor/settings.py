@@ -106,6 +106,12 @@ class Settings:
     known_ports: tuple[int, ...] = (HTTP_PORT, GRPC_PORT)
 
 
+def known_ports(environ: Mapping[str, str]) -> tuple[int, ...]:
+    """Ports that receivers of OTLP have by default, or by the variables of docker-compose.otel.yml."""
+    texts = {HTTP_PORT: environ.get("OTLP_HTTP_PORT", ""), GRPC_PORT: environ.get("OTLP_GRPC_PORT", "")}
+    return tuple(int(text) if text.isdecimal() and 0 < int(text) < 2**16 else usual for usual, text in texts.items())
+
+
 def accesses(
     environ: Mapping[str, str], given: Mapping[Product, str | None], skip: frozenset[str] = frozenset()
 ) -> dict[Product, Access]:

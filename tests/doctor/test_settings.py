@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otelext.doctor.endpoint import AddressError
-from otelext.doctor.settings import VARIABLES, accesses
+from otelext.doctor.settings import VARIABLES, accesses, known_ports
 
 
 def addresses(environ: dict[str, str], given: Any, *skip: str) -> dict[str, str]:
@@ -55,6 +55,19 @@ def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(AddressError, match="--mimir or OTELEXT_DOCTOR_MIMIR") as error:
         accesses({"OTELEXT_DOCTOR_MIMIR": url}, {})
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "ports"),
+    [
+        ({}, (4318, 4317)),
+        ({"OTLP_HTTP_PORT": "14318", "OTLP_GRPC_PORT": "14317"}, (14318, 14317)),
+        # As Kubernetes writes them for a service of that name.
+        ({"OTLP_HTTP_PORT": "tcp://10.0.0.1:4318", "OTLP_GRPC_PORT": "99999"}, (4318, 4317)),
+    ],
+)
+def test_ports_of_the_composition(environ: dict[str, str], ports: tuple[int, int]) -> None:
+    assert known_ports(environ) == ports
 
 
 def test_headers_of_all_and_of_one() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.compose.composition import ROOT
-from tests.stack.composition import Command
+from tests.stack.composition import Command, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +59,8 @@ def at(stack: Stack, endpoint: str | None = None, **more: str) -> dict[str, str]
         "OTELEXT_DOCTOR_JAEGER": stack.jaeger.url,
         "OTELEXT_DOCTOR_PROMETHEUS": stack.prometheus.url,
         "OTELEXT_DOCTOR_LOKI": stack.loki.url,
+        # Else a receiver that runs on this machine anyway would be found.
+        **dict.fromkeys(("OTLP_GRPC_PORT", "OTLP_HTTP_PORT"), str(free_port())),
         **more,
     }
 

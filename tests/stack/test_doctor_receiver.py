@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from otelext.doctor.listener import listener
 from tests.stack.certificates import Certificates
 from tests.stack.collectors import Collector, backends
 from tests.stack.composition import free_ports
@@ -41,9 +40,7 @@ def names(found: Examined, cause: str, next_step: str, failed: set[str] | None =
 @pytest.mark.parametrize("protocol", [{}, GRPC], ids=["http", "grpc"])
 def test_nothing_listens(stack: Stack, protocol: dict[str, str]) -> None:
     _, port, _ = free_ports(3)
-    # Where a receiver runs at one of the usual ports of this machine, the doctor names that.
-    usual = any(listener("127.0.0.1", port).speech != "nothing" for port in (4317, 4318))
-    step = "export OTEL_EXPORTER_OTLP_ENDPOINT" if usual else "docker compose -f docker-compose.otel.yml up --detach"
+    step = "docker compose -f docker-compose.otel.yml up --detach"
     names(examined(at(stack, f"http://127.0.0.1:{port}", **protocol)), f"nothing listens at 127.0.0.1:{port}", step)
 
 
@@ -85,6 +82,12 @@ def test_the_port_is_wrong_and_the_right_one_beside_it(stack: Stack, neighbours:
     wrong = int(right.rpartition(":")[2]) + 1
     found = examined(at(stack, f"http://127.0.0.1:{wrong}"))
     names(found, "the port is wrong", f"export OTEL_EXPORTER_OTLP_ENDPOINT={right}")
+
+
+def test_the_right_port_is_one_that_the_composition_was_given(stack: Stack) -> None:
+    _, wrong, _ = free_ports(3)
+    environment = at(stack, f"http://127.0.0.1:{wrong}", OTLP_HTTP_PORT=stack.otlp_http.rpartition(":")[2])
+    names(examined(environment), "the port is wrong", f"export OTEL_EXPORTER_OTLP_ENDPOINT={stack.otlp_http}")
 
 
 def test_http_is_sent_to_the_grpc_port(stack: Stack, neighbours: Collector) -> None:
