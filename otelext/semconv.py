@@ -532,6 +532,20 @@ WORKER_ERRORS: Final = Metric(
     Producer.SELF,
 )
 
+CANARY_SERVICE: Final = "otelext-doctor"
+"""`service.name` of the canaries that `otelext doctor` sends, by which dashboards and alerts leave them out."""
+CANARY_DURATION: Final = Metric(
+    "otelext.canary.duration",
+    Kind.HISTOGRAM,
+    "s",
+    "Length of the span of a canary, which stands for nothing.",
+    Producer.SELF,
+    (CANARY,),
+    (),
+    (0.25, 0.5, 0.75),
+)
+"""In no part of `METRICS`, as it says nothing of a service: nobody draws it, and only the doctor looks for it."""
+
 METRICS: Final = {
     metric.name: metric
     for metric in (

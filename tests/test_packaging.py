@@ -28,7 +28,20 @@ else:
     import tomli as tomllib
 
 ROOT = pathlib.Path(__file__).parent.parent
-EXTRAS = {"cli", "otlp", "fastapi", "sqlalchemy", "gpu", "logs", "prometheus", "viewer", "pipeline", "ops", "all"}
+EXTRAS = {
+    "cli",
+    "otlp",
+    "fastapi",
+    "sqlalchemy",
+    "gpu",
+    "logs",
+    "prometheus",
+    "viewer",
+    "pipeline",
+    "doctor",
+    "ops",
+    "all",
+}
 
 
 def run(*command: str | pathlib.Path, cwd: pathlib.Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ from otelext.capture.failure import report
 from otelext.emit.worker import CAPACITY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from dataclasses import Field
 
 PREFIX: Final = "OTELEXT_"
@@ -68,6 +68,23 @@ class Config:
     )
 
 
+@dataclass(frozen=True)
+class Fault:
+    """A variable whose value can't be taken.
+
+    Attributes:
+        variable: Its name.
+        text: What it is set to.
+        reason: What would be right.
+        taken: What holds instead, as it is written in a variable.
+    """
+
+    variable: str
+    text: str
+    reason: str
+    taken: str
+
+
 def variable(name: str) -> str:
     """The environment variable of a field of `Config`."""
     return PREFIX + name.upper()
@@ -84,7 +101,22 @@ def read(environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
         TypeError: An override is no field of `Config`, or has the wrong type.
         ValueError: An override is out of range. A bad variable never raises: it is logged and the default taken.
     """
-    environ = os.environ if environ is None else environ
+    return _read(os.environ if environ is None else environ, overrides, _report)
+
+
+def faults(environ: Mapping[str, str]) -> list[Fault]:
+    """What `read` would log of an environment."""
+    found: list[Fault] = []
+    _read(environ, {}, found.append)
+    return found
+
+
+def _report(fault: Fault) -> None:
+    # The limit is by message, hence one for each variable.
+    report(f"otelext: {fault.variable}=%r is not valid: %s; %s is taken", fault.text, fault.reason, fault.taken)
+
+
+def _read(environ: Mapping[str, str], overrides: Mapping[str, Any], say: Callable[[Fault], None]) -> Config:
     known = {setting.name: setting for setting in fields(Config)}
     for name in overrides:
         if name not in known:
@@ -103,7 +135,7 @@ def read(environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
             values[name] = _checked(name, _parsed(text, setting.default), setting)
         except ValueError as error:
             taken = shown(values[name]) if name in values else default_of(setting)
-            report(f"otelext: {variable(name)}=%r is not valid: %s; %s is taken", text, error, taken)
+            say(Fault(variable(name), text, str(error), taken))
     return Config(**values)
 
 

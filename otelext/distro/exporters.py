@@ -20,7 +20,7 @@ from otelext.capture.failure import report
 from otelext.distro import prometheus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 # Variable of the exporters, variable of the OTLP protocol, group of entry points.
 SIGNALS: Final = (
@@ -31,8 +31,10 @@ SIGNALS: Final = (
 _GRPC: Final = "otlp_proto_grpc"
 _HTTP: Final = "otlp_proto_http"
 _PROMETHEUS: Final = "prometheus"
-_BY_PROTOCOL: Final = {"grpc": _GRPC, "http/protobuf": _HTTP}
-_EXTRAS: Final = {"otlp": "otlp", _GRPC: "otlp", _HTTP: "otlp", _PROMETHEUS: "prometheus"}
+PROTOCOLS: Final = {"grpc": _GRPC, "http/protobuf": _HTTP}
+"""What `OTEL_EXPORTER_OTLP_PROTOCOL` may be, and the exporter by which it is spoken."""
+EXTRAS: Final = {"otlp": "otlp", _GRPC: "otlp", _HTTP: "otlp", _PROMETHEUS: "prometheus"}
+"""The extra that brings an exporter."""
 # A session made by a plug-in of the user's goes before ours.
 _CREDENTIAL_PROVIDER: Final = "CREDENTIAL_PROVIDER"
 
@@ -44,11 +46,11 @@ def available() -> Iterator[None]:
     try:
         for exporters, protocol, group in SIGNALS:
             _check_protocol(protocol)
-            named = _named(exporters)
-            kept = [name for name in named if _can_be_had(name, exporters, protocol, group)]
-            if kept != named:
+            wanted = named(exporters)
+            kept = [name for name in wanted if _can_be_had(name, exporters, protocol, group)]
+            if kept != wanted:
                 os.environ[exporters] = ",".join(kept) or "none"
-        with prometheus.listening() if _PROMETHEUS in _named(OTEL_METRICS_EXPORTER) else nullcontext():
+        with prometheus.listening() if _PROMETHEUS in named(OTEL_METRICS_EXPORTER) else nullcontext():
             yield
     finally:
         for name in {OTEL_EXPORTER_OTLP_PROTOCOL, *(name for signal in SIGNALS for name in signal[:2])}:
@@ -63,7 +65,7 @@ def arguments() -> dict[type, dict[str, Any]]:
     plugged_in = any(name.endswith(_CREDENTIAL_PROVIDER) and value for name, value in os.environ.items())
     found: dict[type, dict[str, Any]] = {}
     for exporters, protocol, group in SIGNALS:
-        transports = {_entry_point_name(name, protocol) for name in _named(exporters)}
+        transports = {entry_point_name(name, protocol) for name in named(exporters)}
         if _GRPC in transports:
             from otelext.distro import grpc_channel  # noqa: PLC0415  # loads gRPC, as the exporter does
 
@@ -76,39 +78,49 @@ def arguments() -> dict[type, dict[str, Any]]:
     return found
 
 
-def _named(exporters: str) -> list[str]:
-    named = [name.strip() for name in os.environ.get(exporters, "").split(",") if name.strip()]
-    return [] if [name.lower() for name in named] == ["none"] else named
+def named(exporters: str, environ: Mapping[str, str] | None = None) -> list[str]:
+    """The exporters that a variable asks for; `environ` is `os.environ` if None."""
+    environ = os.environ if environ is None else environ
+    wanted = [name.strip() for name in environ.get(exporters, "").split(",") if name.strip()]
+    return [] if [name.lower() for name in wanted] == ["none"] else wanted
 
 
 def _check_protocol(own: str) -> None:
     for variable in (own, OTEL_EXPORTER_OTLP_PROTOCOL):
         value = os.environ.get(variable, "").strip()
-        if value and value not in _BY_PROTOCOL:
+        if value and value not in PROTOCOLS:
             report(
                 f"otelext: {variable}=%r is no protocol that can be exported by; it is one of %s; http/protobuf is"
                 " taken",
                 value,
-                ", ".join(_BY_PROTOCOL),
+                ", ".join(PROTOCOLS),
             )
             os.environ[variable] = "http/protobuf"
 
 
-def _entry_point_name(name: str, protocol: str) -> str:
+def entry_point_name(name: str, protocol: str, environ: Mapping[str, str] | None = None) -> str:
+    """The name under which an exporter is installed; which one `otlp` is, depends on the protocol.
+
+    Args:
+        name: As the user asks for it.
+        protocol: The variable of the signal's protocol, which goes before that of all.
+        environ: The environment; `os.environ` if None.
+    """
     if name != "otlp":
         return name
-    value = os.environ.get(protocol, "").strip() or os.environ.get(OTEL_EXPORTER_OTLP_PROTOCOL, "").strip()
-    return _BY_PROTOCOL.get(value, _GRPC)
+    environ = os.environ if environ is None else environ
+    value = environ.get(protocol, "").strip() or environ.get(OTEL_EXPORTER_OTLP_PROTOCOL, "").strip()
+    return PROTOCOLS.get(value, _GRPC)
 
 
 def _can_be_had(name: str, exporters: str, protocol: str, group: str) -> bool:
-    found = next(iter(entry_points(group=group, name=_entry_point_name(name, protocol))), None)
+    found = next(iter(entry_points(group=group, name=entry_point_name(name, protocol))), None)
     if found is None:
-        if name in _EXTRAS:
+        if name in EXTRAS:
             # One line for the three signals: the limit is by message.
             report(
                 "otelext: exporting to %r needs a package that is not installed:"
-                f" pip install 'otelext[{_EXTRAS[name]}]'; the service runs on without",
+                f" pip install 'otelext[{EXTRAS[name]}]'; the service runs on without",
                 name,
             )
         else:

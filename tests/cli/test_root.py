@@ -24,7 +24,7 @@ main()
 def test_help_names_the_commands() -> None:
     found = run_cli("--help")
     assert found.returncode == 0
-    for command in ("report", "view"):
+    for command in ("doctor", "report", "view"):
         assert f"\n  {command} " in found.stdout
 
 
@@ -53,6 +53,10 @@ def test_an_unknown_command_is_wrong_use() -> None:
         ("grpc", ["view"], "viewer"),
         ("httpx", ["report"], "viewer"),
         ("rich", ["report"], "viewer"),
+        ("grpc", ["doctor"], "doctor"),
+        ("httpx", ["doctor"], "doctor"),
+        ("requests", ["doctor"], "doctor"),
+        ("rich", ["doctor"], "doctor"),
     ],
 )
 def test_a_missing_package_names_the_extra(package: str, arguments: list[str], extra: str) -> None:

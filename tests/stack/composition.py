@@ -44,6 +44,24 @@ def free_port() -> int:
     raise AssertionError("fifty ports are all taken")
 
 
+def free_ports(count: int) -> list[int]:
+    """As many such ports in a row."""
+    for _ in range(50):
+        first = free_port()
+        row = list(range(first, first + count))
+        if _GIVEN.isdisjoint(row[1:]) and all(map(_is_free, row)):
+            _GIVEN.update(row)
+            return row
+    raise AssertionError(f"nowhere are {count} ports free in a row")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
 @dataclass(frozen=True)
 class Command:
     """How a service is started."""

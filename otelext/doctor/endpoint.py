@@ -1,0 +1,268 @@
+"""Where a service sends each signal, as the SDK's exporters read it from the environment.
+
+https://opentelemetry.io/docs/specs/otel/protocol/exporter/, and where the exporters of opentelemetry-python differ from
+it, as these do: the doctor has to fail where the service would.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from urllib.parse import SplitResult, urlsplit
+
+from opentelemetry.util.re import parse_env_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Signal: TypeAlias = Literal["traces", "metrics", "logs"]
+Protocol: TypeAlias = Literal["http/protobuf", "grpc"]
+Compression: TypeAlias = Literal["none", "gzip", "deflate"]
+
+SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics", "logs")
+PROTOCOLS: Final[tuple[Protocol, ...]] = ("http/protobuf", "grpc")
+GRPC_PORT: Final = 4317
+HTTP_PORT: Final = 4318
+# The exporters over gRPC know no other.
+_COMPRESSIONS: Final[dict[Protocol, tuple[Compression, ...]]] = {
+    "http/protobuf": ("none", "gzip", "deflate"),
+    "grpc": ("none", "gzip"),
+}
+_PREFIX: Final = "OTEL_EXPORTER_OTLP_"
+_DEFAULT_TIMEOUT_S: Final = 10.0
+_WELL_KNOWN_PORTS: Final = {"http": 80, "https": 443}
+
+
+class AddressError(ValueError):
+    """An address can't be used; the message says whose and what would be right, without what may be credentials."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where one signal goes, and with what.
+
+    Attributes:
+        signal: What goes there.
+        protocol: Of OTLP.
+        url: What is sent to: over HTTP the whole address, over gRPC host and port. May hold credentials.
+        secure: Whether TLS is spoken.
+        headers: Names in lower case, with what may be credentials.
+        certificate: File of the authorities that are trusted, None for the usual ones.
+        client_certificate: File of the certificate that is shown, None for none.
+        client_key: File of its key, None where it is in the same file.
+        compression: Of requests.
+        timeout: Seconds that one export may take.
+        source: What the address was read from: a variable, an option, or `default`.
+    """
+
+    signal: Signal
+    protocol: Protocol
+    url: str = field(repr=False)
+    secure: bool
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    certificate: str | None
+    client_certificate: str | None
+    client_key: str | None
+    compression: Compression
+    timeout: float
+    source: str
+
+    @property
+    def host(self) -> str:
+        """Name or address of the receiver."""
+        return self.parts.hostname or "localhost"
+
+    @property
+    def port(self) -> int:
+        """Port of the receiver."""
+        try:
+            port = self.parts.port
+        except ValueError:  # no number, or none of a port
+            port = None
+        return port or (443 if self.protocol == "grpc" else _WELL_KNOWN_PORTS.get(self.parts.scheme, 80))
+
+    @property
+    def base(self) -> str:
+        """Scheme, host and port, without what may be credentials."""
+        return address(self.scheme, self.host, self.port)
+
+    @property
+    def scheme(self) -> str:
+        """`https` where TLS is spoken, else `http`."""
+        return "https" if self.secure else "http"
+
+    @property
+    def shown(self) -> str:
+        """The address for people, without what may be credentials."""
+        from otelext.doctor.environment.shown import address as shown  # noqa: PLC0415  # which reads our variables
+
+        return shown(f"{self.base}{self.parts.path}") if self.protocol == "http/protobuf" else self.base
+
+    @property
+    def authorized(self) -> bool:
+        """Whether the sender shows credentials in a header."""
+        return any(name == "authorization" for name, _ in self.headers)
+
+    @property
+    def parts(self) -> SplitResult:
+        """The address, taken apart; with what may be credentials."""
+        return urlsplit(self.url if "://" in self.url else f"//{self.url}")
+
+
+def address(scheme: str, host: str, port: int) -> str:
+    """A URL of these, brackets around an address of IPv6."""
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def endpoints(
+    environ: Mapping[str, str], *, endpoint: str | None = None, protocol: Protocol | None = None
+) -> dict[Signal, Endpoint]:
+    """Where each signal goes.
+
+    Args:
+        environ: The service's environment.
+        endpoint: A base address that goes before the environment's.
+        protocol: A protocol that goes before the environment's.
+
+    Raises:
+        AddressError: An address has no host, or a scheme other than http and https.
+    """
+    return {signal: _endpoint(environ, signal, endpoint, protocol) for signal in SIGNALS}
+
+
+def not_exported(environ: Mapping[str, str]) -> dict[Signal, str]:
+    """Signals that a service does not send by OTLP, and why: its variables name other exporters, or none."""
+    found: dict[Signal, str] = {}
+    for signal in SIGNALS:
+        named = _exporters(environ, signal)
+        if named and not any(name.startswith("otlp") for name in named):
+            found[signal] = f"{signal} do not leave by OTLP: OTEL_{signal.upper()}_EXPORTER={','.join(named)}"
+    return found
+
+
+def headers(text: str) -> tuple[tuple[str, str], ...]:
+    """Headers as variables hold them: name=value, separated by commas, values URL-encoded."""
+    with _silent():
+        return tuple(parse_env_headers(text, liberal=True).items())
+
+
+def _endpoint(
+    environ: Mapping[str, str], signal: Signal, given: str | None, given_protocol: Protocol | None
+) -> Endpoint:
+    def setting(name: str) -> str | None:
+        own, shared = f"{_PREFIX}{signal.upper()}_{name}", f"{_PREFIX}{name}"
+        return environ.get(own, "").strip() or environ.get(shared, "").strip() or None
+
+    protocol = given_protocol or _protocol(_exporters(environ, signal), setting("PROTOCOL"))
+    own_variable, shared_variable = f"{_PREFIX}{signal.upper()}_ENDPOINT", f"{_PREFIX}ENDPOINT"
+    own = None if given else environ.get(own_variable, "").strip() or None
+    base = given or environ.get(shared_variable, "").strip() or None
+    source = "--endpoint" if given else own_variable if own else shared_variable if base else "default"
+    wrong = next(filter(None, map(_wrong, (own, base))), None)
+    if wrong is not None:
+        raise AddressError(f"the address of {source} {wrong}; one is http://localhost:{HTTP_PORT}")
+    if protocol == "grpc":
+        url, secure = _of_grpc(own or base or f"http://localhost:{GRPC_PORT}", setting("INSECURE"))
+    else:
+        url = own or f"{(base or f'http://localhost:{HTTP_PORT}').removesuffix('/')}/v1/{signal}"
+        secure = urlsplit(url).scheme == "https"
+        if urlsplit(url).scheme not in _WELL_KNOWN_PORTS:
+            raise AddressError(
+                f"the address of {source} begins with neither http:// nor https://, which exporters over HTTP need"
+            )
+    if protocol == "grpc":
+        certificate, client_certificate, client_key = _files_of_grpc(environ, signal)
+    else:
+        certificate, client_certificate, client_key = map(setting, ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"))
+    return Endpoint(
+        signal=signal,
+        protocol=protocol,
+        url=url,
+        secure=secure,
+        headers=headers(setting("HEADERS") or ""),
+        certificate=certificate,
+        client_certificate=client_certificate,
+        client_key=client_key,
+        compression=_compression(protocol, setting("COMPRESSION")),
+        timeout=_seconds(setting("TIMEOUT")),
+        source=source,
+    )
+
+
+def _protocol(exporters: list[str], text: str | None) -> Protocol:
+    """By the exporter's own name, which may hold it, else by the variable."""
+    if "otlp" not in exporters:
+        if "otlp_proto_grpc" in exporters:
+            return "grpc"
+        if "otlp_proto_http" in exporters:
+            return "http/protobuf"
+    return "grpc" if (text or "").lower() == "grpc" else "http/protobuf"
+
+
+def _files_of_grpc(environ: Mapping[str, str], signal: Signal) -> tuple[str | None, str | None, str | None]:
+    """Authorities, certificate and key: all three of the signal or all three of all signals, none without the first."""
+    own = f"{_PREFIX}{signal.upper()}_"
+    is_own = environ.get(f"{own}CERTIFICATE") and environ.get(f"{own}INSECURE", "").lower() != "true"
+    of = own if is_own else _PREFIX
+    authorities = environ.get(f"{of}CERTIFICATE") or None
+    if authorities is None:
+        return None, None, None
+    return authorities, environ.get(f"{of}CLIENT_CERTIFICATE") or None, environ.get(f"{of}CLIENT_KEY") or None
+
+
+def _wrong(address: str | None) -> str | None:
+    """What is wrong with an address, whatever speaks there; None where it is none, or right."""
+    if address is None:
+        return None
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+    except ValueError:  # brackets of IPv6 that don't match
+        return "is malformed"
+    return None if parts.hostname else "names no host"
+
+
+def _exporters(environ: Mapping[str, str], signal: Signal) -> list[str]:
+    listed = environ.get(f"OTEL_{signal.upper()}_EXPORTER", "")
+    return [name for name in (part.strip() for part in listed.split(",")) if name]
+
+
+def _of_grpc(text: str, insecure: str | None) -> tuple[str, bool]:
+    """Host and port, and whether TLS is spoken: by the scheme, and where there is none unless told otherwise."""
+    parts = urlsplit(text)
+    if parts.scheme == "https":
+        secure = True
+    elif insecure is not None:
+        secure = insecure.lower() != "true"
+    else:
+        secure = parts.scheme != "http"
+    return parts.netloc or text, secure
+
+
+def _compression(protocol: Protocol, text: str | None) -> Compression:
+    lowered = (text or "").lower()
+    for known in _COMPRESSIONS[protocol]:
+        if known == lowered:
+            return known
+    return "none"
+
+
+def _seconds(text: str | None) -> float:
+    try:
+        found = float(text or "")
+    except ValueError:
+        return _DEFAULT_TIMEOUT_S
+    return found if 0 < found < float("inf") else _DEFAULT_TIMEOUT_S
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """The parser logs what it can't read, credentials and all."""
+    logger = logging.getLogger("opentelemetry.util.re")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
