@@ -29,7 +29,8 @@ RETRY: Final = Rule(
 )
 RULES: Final = (QUEUE, RETRY)
 
-_PLAYTHINGS: Final = {"debug", "nop", "file"}
+# Prometheus asks the last for what it has.
+_SENDS_NOTHING: Final = {"debug", "nop", "file", "prometheus"}
 _ZERO: Final = re.compile(r"0+(\.0*)?(ns|us|µs|ms|s|m|h)?")
 _QUEUE_INSTEAD: Final = "sending_queue: {storage: file_storage}, with the extension file_storage started"
 _RETRY_INSTEAD: Final = "retry_on_failure: {enabled: true, max_elapsed_time: 0s}"
@@ -39,7 +40,7 @@ def check(config: Configuration) -> Iterator[Finding]:
     """Look at each exporter that sends to a network."""
     for one in config.running:
         component = schema.component("exporter", one.type) if one.kind == "exporter" else None
-        if component is None or one.type in _PLAYTHINGS:
+        if component is None or one.type in _SENDS_NOTHING:
             continue
         if component.has("sending_queue"):
             yield from _queue(one)
