@@ -158,7 +158,9 @@ class _Reader:
             mark = error.problem_mark or error.context_mark
             where = f"{self._file}:{line + mark.line + 1}" if mark else self._file
             if error.problem == _SECOND:
-                raise UnreadableError(f"{where}: a second document, of which the Collector would read nothing") from error
+                raise UnreadableError(
+                    f"{where}: a second document, of which the Collector would read nothing"
+                ) from error
             raise UnreadableError(f"{where}: no YAML: {error.problem or error.context}") from error
         except YAMLError as error:
             raise UnreadableError(f"{self._file}: no YAML: {error}") from error
