@@ -54,7 +54,7 @@ class Pipeline:
     receivers: tuple[Use, ...]
     processors: tuple[Use, ...]
     exporters: tuple[Use, ...]
-    unseen: frozenset[str] = frozenset()
+    unseen: frozenset[str]
     """Kinds of which it may have more: a reference stands there that nobody here can resolve."""
 
     @property
@@ -102,7 +102,9 @@ class Configuration:
             Pipeline(
                 _id(name),
                 pipelines.place_of(name),
-                *(_uses(config[part]) for part in ("receivers", "processors", "exporters")),
+                _uses(config["receivers"]),
+                _uses(config["processors"]),
+                _uses(config["exporters"]),
                 frozenset(kind for kind in KINDS if _has_unknown(config) or _has_unknown(config[SECTIONS[kind]])),
             )
             for name, config in pipelines.items()

@@ -117,6 +117,11 @@ def read(path: str, environ: Mapping[str, str]) -> Item:
     return root
 
 
+def without_environment(raw: str) -> str:
+    """What a file says by itself: references replaced by their defaults, those without one left as they are."""
+    return _Reader("", {}).replaced(raw)
+
+
 def overlaid(base: Item, over: Item) -> Item:
     """`over` laid on `base` as the Collector merges several `--config`: mappings key by key, all else replaced."""
     if not isinstance(base.value, dict) or not isinstance(over.value, dict):
@@ -218,12 +223,12 @@ class _Reader:
             # The Collector reads what a reference stands for as YAML, where it is the whole value.
             found = self.item(value, place.line - 1)
             return Item(found.value, place, raw, found.keys)
-        value = self._replaced(raw)
+        value = self.replaced(raw)
         if _REFERENCE.fullmatch(value):  # as ${file:${env:NAME:-/etc/list.yaml}}
             return Item(Unknown(raw), place, raw)
         return Item(value, place, raw)
 
-    def _replaced(self, raw: str) -> str:
+    def replaced(self, raw: str) -> str:
         """With every reference that is known replaced, the innermost first; an unknown one stays as it is."""
         while True:
             changed = _REFERENCE.sub(self._replacement, raw)
