@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otelext.pipeline import schema
 from otelext.pipeline.yaml_tree import Unknown
 
 if TYPE_CHECKING:
@@ -51,7 +52,11 @@ class Address:
         return self.host == other.host
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return (
+            f"[{self.host}]:{self.port}"
+            if self.host.count(":") > 1 and "$" not in self.host
+            else f"{self.host}:{self.port}"
+        )
 
 
 def address(text: object) -> Address | None:
@@ -61,6 +66,7 @@ def address(text: object) -> Address | None:
     scheme, separator, rest = text.strip().partition("://")
     if not separator:
         scheme, rest = "", scheme
+    scheme = scheme.lower()
     if scheme in {"unix", "npipe"}:
         return None
     match = _AUTHORITY.fullmatch(rest.removeprefix("/"))  # dns:///host:port
@@ -82,6 +88,8 @@ class Socket:
     """`grpc`, `http`, or empty where it is neither of OTLP's."""
     is_guarded: bool
     """Whether it asks for credentials or a client's certificate."""
+    guards: tuple[str, ...] = ()
+    """What would make it ask."""
 
 
 # Type: path of the address, address without one, transport. Receivers and extensions that ask others are not here.
@@ -121,14 +129,15 @@ _SERVERS: Final[dict[tuple[str, str], tuple[tuple[str, str, str], ...]]] = {
     ("exporter", "prometheus"): (("endpoint", "", "tcp"),),
 }
 _OTLP_PROTOCOLS: Final = {"grpc": "grpc", "http": "http"}
+_GUARDS: Final[dict[tuple[str, ...], str]] = {("auth",): "auth", ("tls", "client_ca_file"): "tls with client_ca_file"}
 
 
 def sockets(config: Configuration) -> Iterator[Socket]:
-    """What the running components of a configuration listen on, and its own telemetry."""
+    """What a configuration's own telemetry and its running components listen on."""
+    yield from _telemetry(config)
     for one in config.running:
         for path, default, transport in _SERVERS.get((one.kind, one.type), ()):
             yield from _socket(one, path.split("."), default, transport)
-    yield from _telemetry(config)
 
 
 def _socket(one: Declared, path: list[str], default: str, transport: str) -> Iterator[Socket]:
@@ -145,19 +154,23 @@ def _socket(one: Declared, path: list[str], default: str, transport: str) -> Ite
     found = address(given.value if given is not None and given.value is not None else default)
     if found is None:
         return
-    guarded = section is not None and (
-        section["auth"] is not None
-        or section.at("tls", "client_ca_file") is not None
-        or section.at("tls", "client_ca_pem") is not None
+    guarded = section is not None and any(
+        (guard := section.at(*keys)) is not None and guard.value is not None
+        for keys in (*_GUARDS, ("tls", "client_ca_pem"))
+    )
+    component = schema.component(one.kind, one.type)
+    known = component is not None and component.keys is not None
+    guards = tuple(
+        text for keys, text in _GUARDS.items() if component is None or not known or component.has(*path[:-1], *keys)
     )
     protocol = _OTLP_PROTOCOLS.get(path[-2], "") if one.type == "otlp" else ""
     name = f"{one} ({protocol})" if protocol else str(one)
-    yield Socket(name, found, given.place if given is not None else place, transport, protocol, guarded)
+    yield Socket(name, found, given.place if given is not None else place, transport, protocol, guarded, guards)
 
 
 def _telemetry(config: Configuration) -> Iterator[Socket]:
     metrics = config.root.at("service", "telemetry", "metrics")
-    if metrics is not None and metrics["level"] is not None and str(metrics.at("level").value) == "none":  # type: ignore[union-attr]  # just looked at
+    if metrics is not None and metrics["level"] is not None and str(metrics.at("level").value).lower() == "none":  # type: ignore[union-attr]  # just looked at
         return
     readers = metrics["readers"] if metrics is not None else None
     place = metrics.place if metrics is not None else config.root.place
@@ -188,7 +201,7 @@ class Target:
     """`grpc` or `http`, or empty where it is neither of OTLP's."""
 
 
-_OTLP_EXPORTERS: Final = {"otlp": "grpc", "otlp_grpc": "grpc", "otlphttp": "http", "otlp_http": "http"}
+OTLP_EXPORTERS: Final = {"otlp": "grpc", "otlp_grpc": "grpc", "otlphttp": "http", "otlp_http": "http"}
 
 
 def targets(config: Configuration) -> Iterator[Target]:
@@ -196,7 +209,7 @@ def targets(config: Configuration) -> Iterator[Target]:
     for one in config.running:
         if one.kind != "exporter" or (one.kind, one.type) in _SERVERS:
             continue
-        protocol = _OTLP_EXPORTERS.get(one.type, "")
+        protocol = OTLP_EXPORTERS.get(one.type, "")
         for key, item in one.config.items():
             if key == "endpoint" or key.endswith("_endpoint"):
                 found = address(item.value)

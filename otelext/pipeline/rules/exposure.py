@@ -60,7 +60,7 @@ def check(config: Configuration) -> Iterator[Finding]:
                 OPEN,
                 socket.place,
                 f"{socket.owner} listens on {socket.address} without asking for credentials",
-                f"127.0.0.1:{socket.address.port}, or auth, or tls with client_ca_file",
+                ", or ".join((f"127.0.0.1:{socket.address.port}", *socket.guards)),
             )
     for one in config.components:
         for path, place in _secrets(one.config, one.id):
