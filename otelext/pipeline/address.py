@@ -92,7 +92,7 @@ class Socket:
     """What would make it ask."""
 
 
-# Type: path of the address, address without one, transport. Receivers and extensions that ask others are not here.
+# Type: path of the address, address without one where that is known, transport. What asks others is not here.
 _SERVERS: Final[dict[tuple[str, str], tuple[tuple[str, str, str], ...]]] = {
     ("receiver", "otlp"): (
         ("protocols.grpc.endpoint", "localhost:4317", "tcp"),
@@ -105,7 +105,6 @@ _SERVERS: Final[dict[tuple[str, str], tuple[tuple[str, str, str], ...]]] = {
         ("protocols.thrift_binary.endpoint", "localhost:6832", "udp"),
     ),
     ("receiver", "zipkin"): (("endpoint", "localhost:9411", "tcp"),),
-    ("receiver", "fluentforward"): (("endpoint", "", "tcp"),),
     ("receiver", "fluent_forward"): (("endpoint", "", "tcp"),),
     ("receiver", "statsd"): (("endpoint", "localhost:8125", "udp"),),
     ("receiver", "carbon"): (("endpoint", "localhost:2003", "tcp"),),
@@ -118,17 +117,33 @@ _SERVERS: Final[dict[tuple[str, str], tuple[tuple[str, str, str], ...]]] = {
         ("protocols.grpc.endpoint", "localhost:3600", "tcp"),
         ("protocols.http.endpoint", "localhost:3500", "tcp"),
     ),
-    ("receiver", "tcplog"): (("listen_address", "", "tcp"),),
     ("receiver", "tcp_log"): (("listen_address", "", "tcp"),),
-    ("receiver", "udplog"): (("listen_address", "", "udp"),),
     ("receiver", "udp_log"): (("listen_address", "", "udp"),),
     ("receiver", "syslog"): (("tcp.listen_address", "", "tcp"), ("udp.listen_address", "", "udp")),
+    ("receiver", "awsfirehose"): (("endpoint", "", "tcp"),),
+    ("receiver", "awsxray"): (("endpoint", "", "udp"), ("proxy_server.endpoint", "", "tcp")),
+    ("receiver", "cloudflare"): (("logs.endpoint", "", "tcp"),),
+    ("receiver", "envoy_als"): (("endpoint", "", "tcp"),),
+    ("receiver", "envoyals"): (("endpoint", "", "tcp"),),
+    ("receiver", "faro"): (("endpoint", "", "tcp"),),
+    ("receiver", "libhoney"): (("http.endpoint", "", "tcp"), ("grpc.endpoint", "", "tcp")),
+    ("receiver", "otelarrow"): (("protocols.grpc.endpoint", "", "tcp"),),
+    ("receiver", "prometheus_remote_write"): (("endpoint", "", "tcp"),),
+    ("receiver", "skywalking"): (("protocols.grpc.endpoint", "", "tcp"), ("protocols.http.endpoint", "", "tcp")),
+    ("receiver", "stef"): (("endpoint", "", "tcp"),),
+    ("receiver", "wavefront"): (("endpoint", "", "tcp"),),
+    ("receiver", "webhook_event"): (("endpoint", "", "tcp"),),
+    ("receiver", "webhookevent"): (("endpoint", "", "tcp"),),
+    ("extension", "http_forwarder"): (("ingress.endpoint", "", "tcp"),),
+    ("extension", "jaegerremotesampling"): (("http.endpoint", "", "tcp"), ("grpc.endpoint", "", "tcp")),
     ("extension", "health_check"): (("endpoint", "localhost:13133", "tcp"),),
     ("extension", "pprof"): (("endpoint", "localhost:1777", "tcp"),),
     ("extension", "zpages"): (("endpoint", "localhost:55679", "tcp"),),
     ("exporter", "prometheus"): (("endpoint", "", "tcp"),),
 }
 _OTLP_PROTOCOLS: Final = {"grpc": "grpc", "http": "http"}
+# What cloudflare, awsfirehose and webhook_event ask for is a secret of their own.
+_OTHER_GUARDS: Final = (("tls", "client_ca_pem"), ("secret",), ("access_key",), ("required_header",))
 _GUARDS: Final[dict[tuple[str, ...], str]] = {("auth",): "auth", ("tls", "client_ca_file"): "tls with client_ca_file"}
 
 
@@ -136,7 +151,8 @@ def sockets(config: Configuration) -> Iterator[Socket]:
     """What a configuration's own telemetry and its running components listen on."""
     yield from _telemetry(config)
     for one in config.running:
-        for path, default, transport in _SERVERS.get((one.kind, one.type), ()):
+        known = schema.component(one.kind, one.type)
+        for path, default, transport in _SERVERS.get((one.kind, known.type if known else one.type), ()):
             yield from _socket(one, path.split("."), default, transport)
 
 
@@ -155,8 +171,7 @@ def _socket(one: Declared, path: list[str], default: str, transport: str) -> Ite
     if found is None:
         return
     guarded = section is not None and any(
-        (guard := section.at(*keys)) is not None and guard.value is not None
-        for keys in (*_GUARDS, ("tls", "client_ca_pem"))
+        (guard := section.at(*keys)) is not None and guard.value is not None for keys in (*_GUARDS, *_OTHER_GUARDS)
     )
     component = schema.component(one.kind, one.type)
     known = component is not None and component.keys is not None

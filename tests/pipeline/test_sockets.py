@@ -69,3 +69,18 @@ def test_the_exporters_that_loadbalancing_makes_may_be_those_that_go_on(tmp_path
     balanced = "    protocol: {otlp: {retry_on_failure: {max_elapsed_time: 0s}}}\n    resolver: {dns: {hostname: a}}\n"
     text = CLEAN.replace("otlp_grpc/jaeger", "loadbalancing").replace("    endpoint: jaeger:4317\n", balanced)
     assert found(tmp_path, text.replace("    retry_on_failure:\n      max_elapsed_time: 0s\n", "", 1)) == []
+
+
+@pytest.mark.parametrize(
+    "receiver",
+    [
+        "webhookevent: {endpoint: '0.0.0.0:1'}",
+        "skywalking: {protocols: {grpc: {endpoint: '0.0.0.0:1'}}}",
+        "udplog: {listen_address: '0.0.0.0:1'}",
+        "fluentforward: {endpoint: '0.0.0.0:1'}",
+    ],
+)
+def test_all_that_listens_is_looked_at_by_old_names_too(tmp_path: Path, receiver: str) -> None:
+    text = CLEAN.replace("  otlp:\n", f"  {receiver}\n  otlp:\n", 1)
+    text = text.replace("receivers: [otlp]", f"receivers: [otlp, {receiver.partition(':')[0]}]", 1)
+    assert "open-to-all" in {one.rule.id for one in found(tmp_path, text)}

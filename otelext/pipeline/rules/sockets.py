@@ -41,8 +41,8 @@ LOOP: Final = Rule(
 RULES: Final = (TWICE, MIXED_UP, SCHEME, LOOP)
 
 _OTHER: Final = {("grpc", 4318): 4317, ("http", 4317): 4318}
-# With a scheme, or a reference that may hold one.
-_URL: Final = re.compile(r"https?://.*|\$\{.*", re.IGNORECASE)
+# With a scheme, or a reference or blank that may hold one.
+_URL: Final = re.compile(r"https?://.*|\$\{.*|<.*", re.IGNORECASE)
 _GRPC_PATH: Final = re.compile(r"(?:https?://)?(?P<authority>[^/$]*:\d+)/.*", re.IGNORECASE)
 _NAMES: Final = {"grpc": "gRPC", "http": "HTTP"}
 
