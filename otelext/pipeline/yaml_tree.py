@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 _REFERENCE: Final = re.compile(r"\$\$|\$\{((?:[^${}]|\$(?!\{))*)\}")
 _MOST_ITEMS: Final = 200_000
+_MOST_ROUNDS: Final = 10
 _MERGE: Final = "tag:yaml.org,2002:merge"
-_TAB_AT_END: Final = re.compile(r"\t+(?=[ \t]*(?:#.*)?$)", re.MULTILINE)
+_TAB_AT_END: Final = re.compile(r"(?<![ \t])[ \t]+(?=(?:#.*)?$)", re.MULTILINE)
 _SECOND: Final = "but found another document"
 
 
@@ -111,7 +112,7 @@ def read(path: str, environ: Mapping[str, str]) -> Item:
     try:
         root = _Reader(path, environ).item(text, 0)
     except RecursionError as error:
-        raise UnreadableError(f"{path}: no YAML: an alias holds itself, or it is nested too deeply") from error
+        raise UnreadableError(f"{path}: an alias or a variable holds itself, or it is nested too deeply") from error
     if not isinstance(root.value, dict):
         raise UnreadableError(f"{path}:1: a configuration is a mapping with receivers, exporters and service")
     return root
@@ -230,11 +231,12 @@ class _Reader:
 
     def replaced(self, raw: str) -> str:
         """With every reference that is known replaced, the innermost first; an unknown one stays as it is."""
-        while True:
+        for _ in range(_MOST_ROUNDS):
             changed = _REFERENCE.sub(self._replacement, raw)
             if changed == raw or "${" not in changed:
                 return changed.replace(_ESCAPED, "$")
             raw = changed
+        raise RecursionError
 
     def _replacement(self, match: re.Match[str]) -> str:
         if match[1] is None:

@@ -42,3 +42,15 @@ def test_what_would_be_lost_is_said(tmp_path: Path, text: str, said: str) -> Non
 def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a: 1\n")))
     assert read("-", {}).plain == {"a": 1}
+
+
+@pytest.mark.parametrize("text", ["a: ${env:A}\n", "a: b${env:A}\n"])
+def test_a_variable_that_holds_itself_is_said(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    with pytest.raises(UnreadableError, match="a variable holds itself"):
+        read(str(file), {"A": "${env:A}${env:A}"})
+
+
+def test_many_tabs_take_no_time(tmp_path: Path) -> None:
+    assert tree(tmp_path, "a: 'b" + "\t" * 100_000 + "c'\n")["a"] is not None
