@@ -49,3 +49,8 @@ def test_spaces_in_an_id_are_not_of_it(tmp_path: Path, written: str) -> None:
 def test_a_connector_must_have_what_it_makes_a_signal_of(tmp_path: Path) -> None:
     text = CLEAN + "    logs:\n      receivers: [span_metrics]\n      exporters: [otlp_http/prometheus]\n"
     assert rules(tmp_path, text) == ["unsupported-signal"]
+
+
+def test_a_label_may_be_called_storage(tmp_path: Path) -> None:
+    text = CLEAN.replace("      authorization:", "      storage: fast\n      authorization:")
+    assert rules(tmp_path, text) == []

@@ -132,27 +132,31 @@ def _referred(config: Configuration) -> Iterator[Finding]:
         return
     started = {use.id for use in config.extensions}
     for one in config.running:
-        for key, value, place in _references(one.config):
+        component = schema.component(one.kind, one.type)
+        for path, value, place in _references(one.config, ()):
+            known = component.at(path, one.config.plain) if component is not None else None
+            if known is not None and known.kind not in {None, "id"}:
+                continue  # a label or header of that name
             if value not in started:
                 declared = value in config.declared["extension"]
                 yield Finding(
                     UNDECLARED,
                     place,
-                    f"the {one} names the extension {value} as its {key}, which the service does not start",
+                    f"the {one} names the extension {value} as its {path[-1]}, which the service does not start",
                     f"add {value} to service::extensions"
                     if declared
                     else f"declare {value} under extensions, and start it",
                 )
 
 
-def _references(item: Item) -> Iterator[tuple[str, str, Place]]:
+def _references(item: Item, path: schema.Path) -> Iterator[tuple[schema.Path, str, Place]]:
     for key, child in item.items():
         if key in {"authenticator", "storage"} and isinstance(child.value, str) and "$" not in child.value:
-            yield key, child.value, child.place
+            yield (*path, key), child.value, child.place
         elif isinstance(child.value, dict):
-            yield from _references(child)
-        for element in child.elements():
-            yield from _references(element)
+            yield from _references(child, (*path, key))
+        for number, element in enumerate(child.elements()):
+            yield from _references(element, (*path, key, number))
 
 
 def _connectors(config: Configuration) -> Iterator[Finding]:
