@@ -19,7 +19,7 @@ _EVERYWHERE: Final = {"", "0.0.0.0", "::", "0", "*"}  # noqa: S104  # what is lo
 _LOOPBACK: Final = re.compile(r"localhost|127(\.\d+){3}|::1", re.IGNORECASE)
 # A host may hold references, which hold colons: ${env:NAME}.
 _AUTHORITY: Final = re.compile(
-    r"(?:[^@/]*@)?(?P<host>\[[^\]]*\]|(?:\$\{[^}]*\}|[^:/])*)(?::(?P<port>\d+))?(?P<path>/.*)?"
+    r"(?:[^@/]*@)?(?P<host>\[[^\]]*\]|(?:\$\{[^}]*\}|[^:/])*)(?::(?P<port>[0-9]{1,5}))?(?P<path>/.*)?"
 )
 _PORTS: Final = {"http": 80, "https": 443}
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _REFERENCE: Final = re.compile(r"\$\$|\$\{((?:[^${}]|\$(?!\{))*)\}")
 _MOST_ITEMS: Final = 200_000
 _MOST_ROUNDS: Final = 10
+_MOST_STEPS: Final = 100
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _TAB_AT_END: Final = re.compile(r"(?<![ \t])[ \t]+(?=(?:#.*)?$)", re.MULTILINE)
 _SECOND: Final = "but found another document"
@@ -141,6 +142,8 @@ def _nested(item: Item) -> Item:
     for key, value in item.items():
         place = item.place_of(key)
         first, *inner = key.split("::")
+        if len(inner) > _MOST_STEPS:
+            raise RecursionError
         for step in reversed(inner):
             value = Item({step: value}, place, keys={step: place})  # noqa: PLW2901  # from the inside out
         found = overlaid(found, Item({first: value}, item.place, keys={first: place}))

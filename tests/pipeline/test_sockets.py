@@ -84,3 +84,7 @@ def test_all_that_listens_is_looked_at_by_old_names_too(tmp_path: Path, receiver
     text = CLEAN.replace("  otlp:\n", f"  {receiver}\n  otlp:\n", 1)
     text = text.replace("receivers: [otlp]", f"receivers: [otlp, {receiver.partition(':')[0]}]", 1)
     assert "open-to-all" in {one.rule.id for one in found(tmp_path, text)}
+
+
+def test_a_port_of_many_digits_is_none(tmp_path: Path) -> None:
+    assert found(tmp_path, CLEAN.replace("127.0.0.1:4317", f"'127.0.0.1:{'4' * 5000}'")) == []

@@ -54,3 +54,8 @@ def test_a_variable_that_holds_itself_is_said(tmp_path: Path, text: str) -> None
 
 def test_many_tabs_take_no_time(tmp_path: Path) -> None:
     assert tree(tmp_path, "a: 'b" + "\t" * 100_000 + "c'\n")["a"] is not None
+
+
+def test_a_key_of_endless_steps_is_too_deep(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError, match="too deeply"):
+        tree(tmp_path, "? " + "::".join("a" * 3000) + "\n: 1\n")
