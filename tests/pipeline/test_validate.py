@@ -112,7 +112,7 @@ def test_a_tier_that_spreads_traces_is_told_apart(tmp_path: Path) -> None:
         ("receivers: [", "1"),
         ("- a\n- b\n", "a configuration is a mapping"),
         ("receivers:\n  otlp:\n  otlp:\n", ":3: the key otlp is there twice"),
-        ("receivers: &a [*a]\n", "no YAML"),
+        ("receivers: &a [*a]\n", "an alias or a variable holds itself"),
         ("", "a configuration is a mapping"),
         ("a: \xff\xfe", "UTF-8"),
     ],
