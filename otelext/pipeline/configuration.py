@@ -116,7 +116,9 @@ class Configuration:
         service, pipelines = self.root["service"], self.root.at("service", "pipelines")
         if _has_unknown(service):
             return frozenset(KINDS)
-        found: set[str] = set(KINDS) - {"extension"} if _has_unknown(pipelines) else set()
+        found: set[str] = set()
+        if _has_unknown(pipelines):
+            found.update(kind for kind in KINDS if kind != "extension")
         found.update(kind for pipeline in self.pipelines for kind in pipeline.unseen)
         if found & {"receiver", "exporter"}:
             found.add("connector")
