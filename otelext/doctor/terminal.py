@@ -29,7 +29,8 @@ def print_findings(findings: Iterable[Finding], console: Console) -> None:
     table.add_column("")
     table.add_column("check", no_wrap=True)
     table.add_column("visible after", justify="right", no_wrap=True)
-    table.add_column("")
+    # An address that is longer than the column goes on below: cut, it could be any.
+    table.add_column("", overflow="fold")
     for one in found:
         after = seconds(one.seconds) if isinstance(one, Hop) and one.seconds is not None else ""
         style = "dim" if one.level == "skipped" else ""
@@ -78,5 +79,9 @@ def _print_needy(checks: str, one: Finding, console: Console) -> None:
     for evidence in one.evidence[:_MOST_EVIDENCE]:
         lines.add_row("  because", Text(plain(evidence), "dim"))
     if one.next_step is not None:
-        lines.add_row("  next", Text(plain(one.next_step), "bold"))
+        # A shell takes no brackets behind a command: what is to be typed stands alone, for whoever copies the line.
+        command, bracket, hint = plain(one.next_step).partition("   (")
+        lines.add_row("  next", Text(command, "bold"))
+        if bracket:
+            lines.add_row("", Text(f"({hint}"))
     console.print(lines)

@@ -136,6 +136,8 @@ def test_no_credential_is_printed() -> None:
         (["--tempo", "http://x", "--jaeger", "http://x"], "exclude each other"),
         (["--skip", "everything"], "everything"),
         (["--timeout", "0"], "--timeout"),
+        (["--timeout", "nan"], "nan is no number"),
+        (["--watch", "nan"], "nan is no number"),
         (["--watch", "0"], "--watch"),
         (["--protocol", "http/json"], "http/json"),
         (["surplus"], "surplus"),
@@ -161,6 +163,21 @@ def test_help_names_what_can_be_left_out_and_every_variable() -> None:
 def test_a_pipe_and_no_color_get_no_escape(receiver: OtlpReceiver, colour: dict[str, str]) -> None:
     found = run(*NO_BACKENDS, "--endpoint", receiver.endpoint, **colour)
     assert "\x1b[3" not in found.stdout
+
+
+@pytest.mark.parametrize("columns", ["80", "60"])
+def test_an_address_is_never_cut_however_narrow_the_terminal(columns: str) -> None:
+    url = f"http://127.0.0.1:{closed_port()}/an/address/that/is/longer/than/the/column"
+    table = run(*NO_BACKENDS, "--endpoint", url, COLUMNS=columns).stdout.partition("\n\n")[0]
+    assert "\N{HORIZONTAL ELLIPSIS}" not in table
+    assert f"{url}/v1/traces" in "".join(table.split())
+
+
+def test_the_next_command_stands_alone_on_its_line() -> None:
+    printed = run(*NO_BACKENDS, "--endpoint", f"http://127.0.0.1:{closed_port()}").stdout
+    lines = [line.strip() for line in printed.splitlines()]
+    at = lines.index("next   docker compose -f docker-compose.otel.yml up --detach")
+    assert lines[at + 1] == "(or, without containers: sh collector/processes.sh)"
 
 
 class Watching:
