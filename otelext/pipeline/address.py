@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otelext.pipeline import schema
 from otelext.pipeline.yaml_tree import Unknown
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _EVERYWHERE: Final = {"", "0.0.0.0", "::", "0", "*"}  # noqa: S104  # what is lo
 _LOOPBACK: Final = re.compile(r"localhost|127(\.\d+){3}|::1", re.IGNORECASE)
 # A host may hold references, which hold colons: ${env:NAME}.
 _AUTHORITY: Final = re.compile(
-    r"(?:[^@/]*@)?(?P<host>\[[^\]]*\]|(?:\$\{[^}]*\}|[^:/])*)(?::(?P<port>\d+))?(?P<path>/.*)?"
+    r"(?:[^@/]*@)?(?P<host>\[[^\]]*\]|(?:\$\{[^}]*\}|[^:/])*)(?::(?P<port>[0-9]{1,5}))?(?P<path>/.*)?"
 )
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -51,7 +52,11 @@ class Address:
         return self.host == other.host
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return (
+            f"[{self.host}]:{self.port}"
+            if self.host.count(":") > 1 and "$" not in self.host
+            else f"{self.host}:{self.port}"
+        )
 
 
 def address(text: object) -> Address | None:
@@ -61,6 +66,7 @@ def address(text: object) -> Address | None:
     scheme, separator, rest = text.strip().partition("://")
     if not separator:
         scheme, rest = "", scheme
+    scheme = scheme.lower()
     if scheme in {"unix", "npipe"}:
         return None
     match = _AUTHORITY.fullmatch(rest.removeprefix("/"))  # dns:///host:port
@@ -82,9 +88,11 @@ class Socket:
     """`grpc`, `http`, or empty where it is neither of OTLP's."""
     is_guarded: bool
     """Whether it asks for credentials or a client's certificate."""
+    guards: tuple[str, ...] = ()
+    """What would make it ask."""
 
 
-# Type: path of the address, address without one, transport. Receivers and extensions that ask others are not here.
+# Type: path of the address, address without one where that is known, transport. What asks others is not here.
 _SERVERS: Final[dict[tuple[str, str], tuple[tuple[str, str, str], ...]]] = {
     ("receiver", "otlp"): (
         ("protocols.grpc.endpoint", "localhost:4317", "tcp"),
@@ -97,7 +105,6 @@ _SERVERS: Final[dict[tuple[str, str], tuple[tuple[str, str, str], ...]]] = {
         ("protocols.thrift_binary.endpoint", "localhost:6832", "udp"),
     ),
     ("receiver", "zipkin"): (("endpoint", "localhost:9411", "tcp"),),
-    ("receiver", "fluentforward"): (("endpoint", "", "tcp"),),
     ("receiver", "fluent_forward"): (("endpoint", "", "tcp"),),
     ("receiver", "statsd"): (("endpoint", "localhost:8125", "udp"),),
     ("receiver", "carbon"): (("endpoint", "localhost:2003", "tcp"),),
@@ -110,25 +117,43 @@ _SERVERS: Final[dict[tuple[str, str], tuple[tuple[str, str, str], ...]]] = {
         ("protocols.grpc.endpoint", "localhost:3600", "tcp"),
         ("protocols.http.endpoint", "localhost:3500", "tcp"),
     ),
-    ("receiver", "tcplog"): (("listen_address", "", "tcp"),),
     ("receiver", "tcp_log"): (("listen_address", "", "tcp"),),
-    ("receiver", "udplog"): (("listen_address", "", "udp"),),
     ("receiver", "udp_log"): (("listen_address", "", "udp"),),
     ("receiver", "syslog"): (("tcp.listen_address", "", "tcp"), ("udp.listen_address", "", "udp")),
+    ("receiver", "awsfirehose"): (("endpoint", "", "tcp"),),
+    ("receiver", "awsxray"): (("endpoint", "", "udp"), ("proxy_server.endpoint", "", "tcp")),
+    ("receiver", "cloudflare"): (("logs.endpoint", "", "tcp"),),
+    ("receiver", "envoy_als"): (("endpoint", "", "tcp"),),
+    ("receiver", "envoyals"): (("endpoint", "", "tcp"),),
+    ("receiver", "faro"): (("endpoint", "", "tcp"),),
+    ("receiver", "libhoney"): (("http.endpoint", "", "tcp"), ("grpc.endpoint", "", "tcp")),
+    ("receiver", "otelarrow"): (("protocols.grpc.endpoint", "", "tcp"),),
+    ("receiver", "prometheus_remote_write"): (("endpoint", "", "tcp"),),
+    ("receiver", "skywalking"): (("protocols.grpc.endpoint", "", "tcp"), ("protocols.http.endpoint", "", "tcp")),
+    ("receiver", "stef"): (("endpoint", "", "tcp"),),
+    ("receiver", "wavefront"): (("endpoint", "", "tcp"),),
+    ("receiver", "webhook_event"): (("endpoint", "", "tcp"),),
+    ("receiver", "webhookevent"): (("endpoint", "", "tcp"),),
+    ("extension", "http_forwarder"): (("ingress.endpoint", "", "tcp"),),
+    ("extension", "jaegerremotesampling"): (("http.endpoint", "", "tcp"), ("grpc.endpoint", "", "tcp")),
     ("extension", "health_check"): (("endpoint", "localhost:13133", "tcp"),),
     ("extension", "pprof"): (("endpoint", "localhost:1777", "tcp"),),
     ("extension", "zpages"): (("endpoint", "localhost:55679", "tcp"),),
     ("exporter", "prometheus"): (("endpoint", "", "tcp"),),
 }
 _OTLP_PROTOCOLS: Final = {"grpc": "grpc", "http": "http"}
+# What cloudflare, awsfirehose and webhook_event ask for is a secret of their own.
+_OTHER_GUARDS: Final = (("tls", "client_ca_pem"), ("secret",), ("access_key",), ("required_header",))
+_GUARDS: Final[dict[tuple[str, ...], str]] = {("auth",): "auth", ("tls", "client_ca_file"): "tls with client_ca_file"}
 
 
 def sockets(config: Configuration) -> Iterator[Socket]:
-    """What the running components of a configuration listen on, and its own telemetry."""
-    for one in config.running:
-        for path, default, transport in _SERVERS.get((one.kind, one.type), ()):
-            yield from _socket(one, path.split("."), default, transport)
+    """What a configuration's own telemetry and its running components listen on."""
     yield from _telemetry(config)
+    for one in config.running:
+        known = schema.component(one.kind, one.type)
+        for path, default, transport in _SERVERS.get((one.kind, known.type if known else one.type), ()):
+            yield from _socket(one, path.split("."), default, transport)
 
 
 def _socket(one: Declared, path: list[str], default: str, transport: str) -> Iterator[Socket]:
@@ -145,19 +170,22 @@ def _socket(one: Declared, path: list[str], default: str, transport: str) -> Ite
     found = address(given.value if given is not None and given.value is not None else default)
     if found is None:
         return
-    guarded = section is not None and (
-        section["auth"] is not None
-        or section.at("tls", "client_ca_file") is not None
-        or section.at("tls", "client_ca_pem") is not None
+    guarded = section is not None and any(
+        (guard := section.at(*keys)) is not None and guard.value is not None for keys in (*_GUARDS, *_OTHER_GUARDS)
+    )
+    component = schema.component(one.kind, one.type)
+    known = component is not None and component.keys is not None
+    guards = tuple(
+        text for keys, text in _GUARDS.items() if component is None or not known or component.has(*path[:-1], *keys)
     )
     protocol = _OTLP_PROTOCOLS.get(path[-2], "") if one.type == "otlp" else ""
     name = f"{one} ({protocol})" if protocol else str(one)
-    yield Socket(name, found, given.place if given is not None else place, transport, protocol, guarded)
+    yield Socket(name, found, given.place if given is not None else place, transport, protocol, guarded, guards)
 
 
 def _telemetry(config: Configuration) -> Iterator[Socket]:
     metrics = config.root.at("service", "telemetry", "metrics")
-    if metrics is not None and metrics["level"] is not None and str(metrics.at("level").value) == "none":  # type: ignore[union-attr]  # just looked at
+    if metrics is not None and metrics["level"] is not None and str(metrics.at("level").value).lower() == "none":  # type: ignore[union-attr]  # just looked at
         return
     readers = metrics["readers"] if metrics is not None else None
     place = metrics.place if metrics is not None else config.root.place
@@ -188,7 +216,7 @@ class Target:
     """`grpc` or `http`, or empty where it is neither of OTLP's."""
 
 
-_OTLP_EXPORTERS: Final = {"otlp": "grpc", "otlp_grpc": "grpc", "otlphttp": "http", "otlp_http": "http"}
+OTLP_EXPORTERS: Final = {"otlp": "grpc", "otlp_grpc": "grpc", "otlphttp": "http", "otlp_http": "http"}
 
 
 def targets(config: Configuration) -> Iterator[Target]:
@@ -196,7 +224,7 @@ def targets(config: Configuration) -> Iterator[Target]:
     for one in config.running:
         if one.kind != "exporter" or (one.kind, one.type) in _SERVERS:
             continue
-        protocol = _OTLP_EXPORTERS.get(one.type, "")
+        protocol = OTLP_EXPORTERS.get(one.type, "")
         for key, item in one.config.items():
             if key == "endpoint" or key.endswith("_endpoint"):
                 found = address(item.value)

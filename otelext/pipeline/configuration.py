@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from otelext.pipeline.yaml_tree import Unknown
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,7 +31,7 @@ class Declared:
     @property
     def type(self) -> str:
         """What it is, as `otlp_http`."""
-        return self.id.partition("/")[0].strip()
+        return self.id.partition("/")[0]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
@@ -52,11 +54,13 @@ class Pipeline:
     receivers: tuple[Use, ...]
     processors: tuple[Use, ...]
     exporters: tuple[Use, ...]
+    unseen: frozenset[str]
+    """Kinds of which it may have more: a reference stands there that nobody here can resolve."""
 
     @property
     def signal(self) -> str:
         """What flows through it, as `traces`."""
-        return self.id.partition("/")[0].strip()
+        return self.id.partition("/")[0]
 
     def has(self, component: str) -> bool:
         """Whether one of its processors is of this type."""
@@ -96,12 +100,35 @@ class Configuration:
             return []
         return [
             Pipeline(
-                name,
+                _id(name),
                 pipelines.place_of(name),
-                *(_uses(config[part]) for part in ("receivers", "processors", "exporters")),
+                _uses(config["receivers"]),
+                _uses(config["processors"]),
+                _uses(config["exporters"]),
+                frozenset(kind for kind in KINDS if _has_unknown(config) or _has_unknown(config[SECTIONS[kind]])),
             )
             for name, config in pipelines.items()
         ]
+
+    @cached_property
+    def unseen(self) -> frozenset[str]:
+        """Kinds of which more may be used than is seen: a reference stands there that nobody here can resolve."""
+        service, pipelines = self.root["service"], self.root.at("service", "pipelines")
+        if _has_unknown(service):
+            return frozenset(KINDS)
+        found: set[str] = set()
+        if _has_unknown(pipelines):
+            found.update(kind for kind in KINDS if kind != "extension")
+        found.update(kind for pipeline in self.pipelines for kind in pipeline.unseen)
+        if found & {"receiver", "exporter"}:
+            found.add("connector")
+        if _has_unknown(self.root.at("service", "extensions")):
+            found.add("extension")
+        return frozenset(found)
+
+    def may_declare(self, kind: str) -> bool:
+        """Whether a kind's section is a reference that nobody here can resolve."""
+        return _has_unknown(self.root[SECTIONS[kind]])
 
     @cached_property
     def extensions(self) -> tuple[Use, ...]:
@@ -139,10 +166,27 @@ class Configuration:
         section = self.root[SECTIONS[kind]]
         if section is not None:
             for name, config in section.items():
-                yield Declared(kind, name, config, section.place_of(name))
+                yield Declared(kind, _id(name), config, section.place_of(name))
 
 
 def _uses(item: Item | None) -> tuple[Use, ...]:
     if item is None:
         return ()
-    return tuple(Use(element.value, element.place) for element in item.elements() if isinstance(element.value, str))
+    return tuple(
+        Use(_id(element.value), element.place)
+        for element in item.elements()
+        if isinstance(element.value, str) and not _has_unknown(element)
+    )
+
+
+def _id(text: str) -> str:
+    """As the Collector reads it: without the spaces around type and name."""
+    return "/".join(part.strip() for part in text.split("/", 1))
+
+
+def _has_unknown(item: Item | None) -> bool:
+    if item is None:
+        return False
+    if isinstance(item.value, str):
+        return "${" in item.value
+    return isinstance(item.value, Unknown) or any(_has_unknown(element) for element in item.elements())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelext.pipeline.finding import Finding, Rule
@@ -37,16 +38,22 @@ def check(binary: str, files: Sequence[str]) -> list[Finding]:
         files: The configuration and what is laid over it.
 
     Raises:
-        OSError: The program can't be started.
+        OSError: The program can't be started, was ended, said nothing, or can't read a file a second time.
         subprocess.TimeoutExpired: It took longer than 30 s.
     """
+    for file in files:
+        if not Path(file).is_file():
+            raise OSError(f"{file} can't be read twice")
     # The Collector takes what stands before a colon for a scheme, and needs two letters of one.
     given = [f"--config=file:{file}" for file in files]
     command = [binary, "validate", *given]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)  # noqa: S603  # the Collector on the user's own PATH
+    done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)  # noqa: S603  # the Collector on the user's own PATH
     if done.returncode == 0:
         return []
-    said = "; ".join(line.strip(" *") for line in (done.stderr or done.stdout).splitlines() if line.strip())
+    output = (done.stderr or done.stdout).decode(errors="replace")
+    said = "; ".join(line.strip(" *") for line in output.splitlines() if line.strip())
     said = re.sub(r"^Error:\s*", "", said)
+    if done.returncode < 0 or not said:
+        raise OSError(f"it ended with status {done.returncode}{': ' if said else ''}{said}")
     line = _LINE.search(said)
     return [Finding(REFUSED, Place(files[0], int(line[1]) if line else 1), said, "what the Collector asks for")]

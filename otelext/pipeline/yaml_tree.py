@@ -7,6 +7,7 @@ https://opentelemetry.io/docs/collector/configuration/#environment-variables.
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 _REFERENCE: Final = re.compile(r"\$\$|\$\{((?:[^${}]|\$(?!\{))*)\}")
 _MOST_ITEMS: Final = 200_000
+_MOST_ROUNDS: Final = 10
+_MOST_STEPS: Final = 100
 _MERGE: Final = "tag:yaml.org,2002:merge"
+_TAB_AT_END: Final = re.compile(r"(?<![ \t])[ \t]+(?=(?:#.*)?$)", re.MULTILINE)
+_SECOND: Final = "but found another document"
 
 
 class UnreadableError(Exception):
@@ -94,24 +99,29 @@ def read(path: str, environ: Mapping[str, str]) -> Item:
     """Read one file.
 
     Args:
-        path: Of the file; `-` is standard input's, given as `/dev/stdin`.
+        path: Of the file; `-` is standard input.
         environ: Variables that references take; for others their default holds.
 
     Raises:
         UnreadableError: It is missing, no YAML or no mapping.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = (sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()).decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UnreadableError(f"{path}: cannot be read: {reason}") from error
     try:
         root = _Reader(path, environ).item(text, 0)
     except RecursionError as error:
-        raise UnreadableError(f"{path}: no YAML: an alias holds itself, or it is nested too deeply") from error
+        raise UnreadableError(f"{path}: an alias or a variable holds itself, or it is nested too deeply") from error
     if not isinstance(root.value, dict):
         raise UnreadableError(f"{path}:1: a configuration is a mapping with receivers, exporters and service")
     return root
+
+
+def without_environment(raw: str) -> str:
+    """What a file says by itself: references replaced by their defaults, those without one left as they are."""
+    return _Reader("", {}).replaced(raw)
 
 
 def overlaid(base: Item, over: Item) -> Item:
@@ -132,6 +142,8 @@ def _nested(item: Item) -> Item:
     for key, value in item.items():
         place = item.place_of(key)
         first, *inner = key.split("::")
+        if len(inner) > _MOST_STEPS:
+            raise RecursionError
         for step in reversed(inner):
             value = Item({step: value}, place, keys={step: place})  # noqa: PLW2901  # from the inside out
         found = overlaid(found, Item({first: value}, item.place, keys={first: place}))
@@ -148,11 +160,16 @@ class _Reader:
     def item(self, text: str, line: int) -> Item:
         """The tree of a text that begins at `line`."""
         try:
-            node = self._yaml.compose(text)
+            # What the Collector reads YAML with takes a tab at the end of a line, before a comment too.
+            node = self._yaml.compose(_TAB_AT_END.sub(lambda tabs: " " * len(tabs[0]), text))
             return Item(None, Place(self._file, line + 1)) if node is None else self._of(node, line, text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             where = f"{self._file}:{line + mark.line + 1}" if mark else self._file
+            if error.problem == _SECOND:
+                raise UnreadableError(
+                    f"{where}: a second document, of which the Collector would read nothing"
+                ) from error
             raise UnreadableError(f"{where}: no YAML: {error.problem or error.context}") from error
         except YAMLError as error:
             raise UnreadableError(f"{self._file}: no YAML: {error}") from error
@@ -171,7 +188,11 @@ class _Reader:
         assert isinstance(node, ScalarNode)
         if node.tag == "tag:yaml.org,2002:str":
             return self._string(node.value, place)
-        return Item(self._yaml.constructor.construct_object(node), place, raw=node.value)
+        try:
+            value = self._yaml.constructor.construct_object(node)
+        except (ValueError, KeyError, OverflowError, YAMLError):  # no day of the calendar, a tag that nobody knows
+            value = node.value
+        return Item(value, place, raw=node.value)
 
     def _mapping(self, node: Any, line: int, text: str, place: Place) -> Item:
         own: dict[str, Item] = {}
@@ -187,8 +208,10 @@ class _Reader:
                         merged.setdefault(key, value)
                         inherited.setdefault(key, item.place_of(key))
                 continue
-            key = str(key_node.value)
             own_place = Place(self._file, line + key_node.start_mark.line + 1)
+            if not isinstance(key_node, ScalarNode):
+                raise UnreadableError(f"{self._file}:{own_place.line}: a key that is a list or a mapping")
+            key = str(key_node.value)
             if key in own:
                 raise UnreadableError(f"{self._file}:{own_place.line}: the key {key} is there twice")
             own[key] = self._of(value_node, line, text)
@@ -204,18 +227,19 @@ class _Reader:
             # The Collector reads what a reference stands for as YAML, where it is the whole value.
             found = self.item(value, place.line - 1)
             return Item(found.value, place, raw, found.keys)
-        value = self._replaced(raw)
+        value = self.replaced(raw)
         if _REFERENCE.fullmatch(value):  # as ${file:${env:NAME:-/etc/list.yaml}}
             return Item(Unknown(raw), place, raw)
         return Item(value, place, raw)
 
-    def _replaced(self, raw: str) -> str:
+    def replaced(self, raw: str) -> str:
         """With every reference that is known replaced, the innermost first; an unknown one stays as it is."""
-        while True:
+        for _ in range(_MOST_ROUNDS):
             changed = _REFERENCE.sub(self._replacement, raw)
             if changed == raw or "${" not in changed:
                 return changed.replace(_ESCAPED, "$")
             raw = changed
+        raise RecursionError
 
     def _replacement(self, match: re.Match[str]) -> str:
         if match[1] is None:

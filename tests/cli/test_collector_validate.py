@@ -105,3 +105,33 @@ def test_a_collector_on_path_is_asked_and_what_it_says_is_a_finding(faulty: Path
     ]
     assert "wings" not in run("--no-otelcol", "faulty.yaml").output
     os.unlink(collector)  # noqa: PTH108
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [("kill -9 $$", "was not asked: it ended with status -9"), ("exit 1", "was not asked: it ended with status 1")],
+)
+def test_a_collector_that_breaks_down_is_no_finding(faulty: Path, script: str, told: str) -> None:
+    collector = faulty / "otelcol"
+    collector.write_text(f"#!/bin/sh\n{script}\n")
+    collector.chmod(stat.S_IRWXU)
+    done = run("faulty.yaml")
+    assert told in done.stderr
+    assert "refused-by-otelcol" not in done.output
+
+
+def test_what_a_collector_says_need_not_be_utf_8(faulty: Path) -> None:
+    collector = faulty / "otelcol"
+    collector.write_text("#!/bin/sh\nprintf 'no \\377 wings' >&2\nexit 1\n")
+    collector.chmod(stat.S_IRWXU)
+    assert "no \ufffd wings [refused-by-otelcol]" in run("faulty.yaml").output
+
+
+def test_standard_input_is_read_once(faulty: Path) -> None:
+    collector = faulty / "otelcol"
+    collector.write_text("#!/bin/sh\necho 'Error: empty' >&2\nexit 1\n")
+    collector.chmod(stat.S_IRWXU)
+    done = CliRunner().invoke(root, ["collector", "validate", "-"], input=FAULTY)
+    assert "-:2: warning: the receiver otlp is used nowhere [unused]" in done.output
+    assert "was not asked: - can't be read twice" in done.stderr
+    assert "refused-by-otelcol" not in done.output

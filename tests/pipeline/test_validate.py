@@ -104,6 +104,10 @@ def test_a_tier_that_spreads_traces_is_told_apart(tmp_path: Path) -> None:
     assert [one.instead for one in validate([load(str(agent)), load(str(gateway))])] == ["routing_key: traceID"]
     agent.write_text(agent.read_text().replace("routing_key: service", "routing_key: traceID"))
     assert validate([load(str(agent)), load(str(gateway))]) == []
+    exporter = CLEAN[CLEAN.index("  otlp_grpc/jaeger") : CLEAN.index("  otlp_http/prom")]
+    both = agent.read_text().replace("  loadbalancing:\n", exporter.replace("jaeger", "tempo") + "  loadbalancing:\n")
+    agent.write_text(both.replace("exporters: [loadbalancing]", "exporters: [loadbalancing, otlp_grpc/tempo]"))
+    assert validate([load(str(agent)), load(str(gateway))]) == []
 
 
 @pytest.mark.parametrize(
@@ -112,7 +116,7 @@ def test_a_tier_that_spreads_traces_is_told_apart(tmp_path: Path) -> None:
         ("receivers: [", "1"),
         ("- a\n- b\n", "a configuration is a mapping"),
         ("receivers:\n  otlp:\n  otlp:\n", ":3: the key otlp is there twice"),
-        ("receivers: &a [*a]\n", "no YAML"),
+        ("receivers: &a [*a]\n", "an alias or a variable holds itself"),
         ("", "a configuration is a mapping"),
         ("a: \xff\xfe", "UTF-8"),
     ],

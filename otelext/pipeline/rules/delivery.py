@@ -61,7 +61,8 @@ def _queue(one: Declared) -> Iterator[Finding]:
 
 def _retry(one: Declared) -> Iterator[Finding]:
     retry = one.config["retry_on_failure"]
-    if retry is not None and isinstance(retry.value, Unknown):
+    inner = one.config.at("protocol", "otlp", "retry_on_failure")  # of each exporter that loadbalancing makes
+    if _goes_on(retry) or _goes_on(inner):
         return
     place = one.place if retry is None else one.config.place_of("retry_on_failure")
     if _is_off(retry):
@@ -70,8 +71,20 @@ def _retry(one: Declared) -> Iterator[Finding]:
     longest = retry["max_elapsed_time"] if retry is not None else None
     if longest is None or longest.value is None:
         yield Finding(RETRY, place, f"the {one} gives up after 5 minutes, the default", _RETRY_INSTEAD)
-    elif not isinstance(longest.value, Unknown) and not _ZERO.fullmatch(str(longest.value)):
+    else:
         yield Finding(RETRY, longest.place, f"the {one} gives up after {longest.value}", _RETRY_INSTEAD)
+
+
+def _goes_on(retry: Item | None) -> bool:
+    """Whether it never ends, as far as is known."""
+    if retry is None or _is_off(retry):
+        return False
+    if isinstance(retry.value, Unknown):
+        return True
+    longest = retry["max_elapsed_time"]
+    if longest is None:
+        return False
+    return isinstance(longest.value, Unknown) or _ZERO.fullmatch(str(longest.value)) is not None
 
 
 def _is_off(section: Item | None) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelext.pipeline.address import sockets
 from otelext.pipeline.finding import Finding, Rule
+from otelext.pipeline.yaml_tree import without_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +33,21 @@ RULES: Final = (OPEN, SECRET)
 _ASKED_BY_PROBES: Final = "extension health_check"
 _NAMES: Final = re.compile(
     r"(.*[_.-])?(password|passwd|passphrase|secret|client_secret|secret_key|secret_access_key|access_token|auth_token"
-    r"|bearer_token|token|api_?key|apikey|access_key|license_key|credentials|key_pem|authorization|cookie)",
+    r"|bearer_token|token|api[_-]?key|access_key|license_key|credentials|key_pem|authorization|cookie)",
     re.IGNORECASE,
 )
-_WITH_PASSWORD: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s:]*:(?P<password>[^/@\s]+)@", re.IGNORECASE)
+_IN_URL: Final = re.compile(
+    r"[a-z][a-z0-9+.-]*://(?:[^/@\s:]*:([^/@\s]+)@|\S*[?&](?:password|pwd)=([^\s&]+))", re.IGNORECASE
+)
+_IN_SETTINGS: Final = re.compile(r"(?:^|[\s;])(?:password|pwd)\s*=\s*()([^\s;]+)", re.IGNORECASE)
+_IN_HTPASSWD: Final = re.compile(r"^\s*[^:$\n]+:()(.+)$", re.MULTILINE)
+_BY_NAME: Final = {
+    "datasource": (_IN_SETTINGS,),
+    "dsn": (_IN_SETTINGS,),
+    "connection_string": (_IN_SETTINGS,),
+    "inline": (_IN_HTPASSWD,),
+}
+_IN_HEADERS: Final = re.compile(r".*headers::\d+")
 # Kubernetes and the Collector name files and settings like secrets.
 _NO_SECRETS: Final = {"", "true", "false", "none"}
 
@@ -48,7 +60,7 @@ def check(config: Configuration) -> Iterator[Finding]:
                 OPEN,
                 socket.place,
                 f"{socket.owner} listens on {socket.address} without asking for credentials",
-                f"127.0.0.1:{socket.address.port}, or auth, or tls with client_ca_file",
+                ", or ".join((f"127.0.0.1:{socket.address.port}", *socket.guards)),
             )
     for one in config.components:
         for path, place in _secrets(one.config, one.id):
@@ -67,19 +79,27 @@ def _of(one: Declared) -> str:
 def _secrets(item: Item, path: str) -> Iterator[tuple[str, Place]]:
     for key, child in item.items():
         below = f"{path}::{key}"
-        if isinstance(child.value, str | int) and not isinstance(child.value, bool) and _is_plain(key, child):
+        if _is_plain(_name(item, key, path), child):
             yield below, child.place
         yield from _secrets(child, below)
         for number, element in enumerate(child.elements()):
             yield from _secrets(element, f"{below}::{number}")
 
 
-def _is_plain(key: str, item: Item) -> bool:
-    value = str(item.value)
-    found = _WITH_PASSWORD.search(value)
-    if found is not None and "$" not in found["password"]:
-        return True
-    if not _NAMES.fullmatch(key) or value.lower() in _NO_SECRETS:
+def _name(item: Item, key: str, path: str) -> str:
+    """What a value is called: as its key, or as the name or key beside it in a list of headers."""
+    beside = item["name"] or item["key"] if key == "value" and _IN_HEADERS.fullmatch(path) else None
+    return beside.value if beside is not None and isinstance(beside.value, str) else key
+
+
+def _is_plain(name: str, item: Item) -> bool:
+    if not isinstance(item.value, str | int) or isinstance(item.value, bool):
+        return False
+    value = without_environment(item.raw)
+    for pattern in (_IN_URL, *_BY_NAME.get(name, ())):
+        if any("${" not in "".join(found) for found in pattern.findall(value)):
+            return True
+    if not _NAMES.fullmatch(name) or value.lower() in _NO_SECRETS:
         return False
     # "Bearer ${env:TOKEN}" holds no secret; "${env:TOKEN:-hunter2}" does.
     return "${" not in value and not re.fullmatch(r"(Bearer|Basic)?\s*", value)

@@ -54,7 +54,7 @@ def _limiter(config: Configuration, pipeline: Pipeline) -> Iterator[Finding]:
         )
     # What comes by connectors has passed a limiter already.
     entered = [use for use in pipeline.receivers if use.id not in config.declared["connector"]]
-    if entered and "memory_limiter" not in types:
+    if entered and "memory_limiter" not in types and "processor" not in pipeline.unseen:
         yield Finding(
             MISSING, pipeline.place, f"{pipeline.id} has no memory_limiter", "processors: [memory_limiter, ...]"
         )

@@ -55,7 +55,7 @@ RULES: Final = (UNDECLARED, UNUSED, SIGNAL, CONNECTOR, EMPTY, TWICE)
 
 def check(config: Configuration) -> Iterator[Finding]:
     """Look at each pipeline, then at what none uses."""
-    if not config.pipelines:
+    if not config.pipelines and not config.unseen:
         place = config.root.place_of("service")
         yield Finding(
             EMPTY, place, "there are no pipelines", "service::pipelines with receivers and exporters for each signal"
@@ -63,13 +63,13 @@ def check(config: Configuration) -> Iterator[Finding]:
     for pipeline in config.pipelines:
         yield from _pipeline(config, pipeline)
     for use in config.extensions:
-        if use.id not in config.declared["extension"]:
+        if use.id not in config.declared["extension"] and not config.may_declare("extension"):
             yield _undeclared(config, "extension", use, "service::extensions")
     yield from _referred(config)
     yield from _connectors(config)
     running = {(one.kind, one.id) for one in config.running}
     for one in config.components:
-        if (one.kind, one.id) not in running:
+        if (one.kind, one.id) not in running and one.kind not in config.unseen:
             where = "service::extensions" if one.kind == "extension" else "a pipeline"
             yield Finding(UNUSED, one.place, f"the {one} is used nowhere", f"name it in {where}, or remove it")
 
@@ -80,7 +80,7 @@ def _pipeline(config: Configuration, pipeline: Pipeline) -> Iterator[Finding]:
         yield Finding(SIGNAL, pipeline.place, f"the pipeline {pipeline.id} is of no signal", near)
         return
     for kind in ("receiver", "exporter"):
-        if not getattr(pipeline, f"{kind}s"):
+        if not getattr(pipeline, f"{kind}s") and kind not in pipeline.unseen:
             yield Finding(EMPTY, pipeline.place, f"the pipeline {pipeline.id} has no {kind}s", f"{kind}s: [...]")
     for kind in ("receiver", "processor", "exporter"):
         seen: set[str] = set()
@@ -90,8 +90,14 @@ def _pipeline(config: Configuration, pipeline: Pipeline) -> Iterator[Finding]:
             seen.add(use.id)
             if use.id in config.declared[kind]:
                 yield from _supports(kind, use, pipeline)
-            elif kind == "processor" or use.id not in config.declared["connector"]:
+            elif not _may_be_declared(config, kind, use):
                 yield _undeclared(config, kind, use, f"the pipeline {pipeline.id}")
+
+
+def _may_be_declared(config: Configuration, kind: str, use: Use) -> bool:
+    if config.may_declare(kind):
+        return True
+    return kind != "processor" and (use.id in config.declared["connector"] or config.may_declare("connector"))
 
 
 def _supports(kind: str, use: Use, pipeline: Pipeline) -> Iterator[Finding]:
@@ -122,36 +128,42 @@ def _undeclared(config: Configuration, kind: str, use: Use, where: str) -> Findi
 
 def _referred(config: Configuration) -> Iterator[Finding]:
     """Extensions that other components name: authenticators and storages."""
+    if "extension" in config.unseen:
+        return
     started = {use.id for use in config.extensions}
     for one in config.running:
-        for key, value, place in _references(one.config):
+        component = schema.component(one.kind, one.type)
+        for path, value, place in _references(one.config, ()):
+            known = component.at(path, one.config.plain) if component is not None else None
+            if known is not None and known.kind not in {None, "id"}:
+                continue  # a label or header of that name
             if value not in started:
                 declared = value in config.declared["extension"]
                 yield Finding(
                     UNDECLARED,
                     place,
-                    f"the {one} names the extension {value} as its {key}, which the service does not start",
+                    f"the {one} names the extension {value} as its {path[-1]}, which the service does not start",
                     f"add {value} to service::extensions"
                     if declared
                     else f"declare {value} under extensions, and start it",
                 )
 
 
-def _references(item: Item) -> Iterator[tuple[str, str, Place]]:
+def _references(item: Item, path: schema.Path) -> Iterator[tuple[schema.Path, str, Place]]:
     for key, child in item.items():
         if key in {"authenticator", "storage"} and isinstance(child.value, str) and "$" not in child.value:
-            yield key, child.value, child.place
+            yield (*path, key), child.value, child.place
         elif isinstance(child.value, dict):
-            yield from _references(child)
-        for element in child.elements():
-            yield from _references(element)
+            yield from _references(child, (*path, key))
+        for number, element in enumerate(child.elements()):
+            yield from _references(element, (*path, key, number))
 
 
 def _connectors(config: Configuration) -> Iterator[Finding]:
     for one in config.declared["connector"].values():
         sources = config.used_by("exporter", one.id)
         sinks = config.used_by("receiver", one.id)
-        if bool(sources) != bool(sinks):
+        if bool(sources) != bool(sinks) and "connector" not in config.unseen:
             missing = "receiver" if sources else "exporter"
             yield Finding(
                 CONNECTOR,
@@ -162,13 +174,13 @@ def _connectors(config: Configuration) -> Iterator[Finding]:
         component = schema.component("connector", one.type)
         if component is None or not component.pairs:
             continue
-        for source in sources:
-            targets = {sink.signal for sink in sinks}
-            possible = {to for from_, to in component.pairs if from_ == source.signal}
-            if sinks and not targets & possible:
-                yield Finding(
-                    SIGNAL,
-                    one.place,
-                    f"the connector {one.id} makes no {' or '.join(sorted(targets))} of {source.signal}",
-                    f"pipelines of {' or '.join(f'{a} and {b}' for a, b in sorted(component.pairs))}",
-                )
+        taken, made = {source.signal for source in sources}, {sink.signal for sink in sinks}
+        instead = f"from a pipeline of {', or from '.join(f'{a} to {b}' for a, b in sorted(component.pairs))}"
+        for signal in sorted(taken) if made else ():
+            if not any((signal, to) in component.pairs for to in made):
+                message = f"the connector {one.id} makes no {' or '.join(sorted(made))} of {signal}"
+                yield Finding(SIGNAL, one.place, message, instead)
+        for signal in sorted(made) if taken else ():
+            if not any((of, signal) in component.pairs for of in taken):
+                message = f"the connector {one.id} makes no {signal} of {' or '.join(sorted(taken))}"
+                yield Finding(SIGNAL, one.place, message, instead)

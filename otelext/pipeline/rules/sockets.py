@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
-from otelext.pipeline.address import sockets, targets
+from otelext.pipeline.address import OTLP_EXPORTERS, sockets, targets
 from otelext.pipeline.finding import Finding, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from otelext.pipeline.address import Socket, Target
-    from otelext.pipeline.configuration import Configuration
+    from otelext.pipeline.configuration import Configuration, Declared
 
 TWICE: Final = Rule(
     "port-twice",
@@ -40,6 +41,9 @@ LOOP: Final = Rule(
 RULES: Final = (TWICE, MIXED_UP, SCHEME, LOOP)
 
 _OTHER: Final = {("grpc", 4318): 4317, ("http", 4317): 4318}
+# With a scheme, or a reference or blank that may hold one.
+_URL: Final = re.compile(r"https?://.*|\$\{.*|<.*", re.IGNORECASE)
+_GRPC_PATH: Final = re.compile(r"(?:https?://)?(?P<authority>[^/$]*:\d+)/.*", re.IGNORECASE)
 _NAMES: Final = {"grpc": "gRPC", "http": "HTTP"}
 
 
@@ -60,6 +64,22 @@ def check(config: Configuration) -> Iterator[Finding]:
             yield Finding(MIXED_UP, socket.place, f"{socket.owner} listens on {socket.address.port}", f"port {other}")
     for target in targets(config):
         yield from _target(config, target, listening)
+    for one in config.running:
+        if one.kind == "exporter" and one.type in OTLP_EXPORTERS:
+            yield from _form(one)
+
+
+def _form(one: Declared) -> Iterator[Finding]:
+    for key, item in one.config.items():
+        if not key.endswith("endpoint") or not isinstance(item.value, str) or not item.value:
+            continue
+        where, text = f"{key} of the {one}", item.value.strip()
+        if OTLP_EXPORTERS[one.type] == "http":
+            bare = text.partition("://")[2] or text
+            if not _URL.fullmatch(text):
+                yield Finding(SCHEME, item.place, f"{where} is no URL", f"http://{bare} or https://{bare}")
+        elif with_path := _GRPC_PATH.fullmatch(text):
+            yield Finding(SCHEME, item.place, f"{where} has a path", with_path["authority"])
 
 
 def _target(config: Configuration, target: Target, listening: list[Socket]) -> Iterator[Finding]:
@@ -72,12 +92,9 @@ def _target(config: Configuration, target: Target, listening: list[Socket]) -> I
             f"{where} is port {target.address.port}, which speaks {_NAMES['http' if target.protocol == 'grpc' else 'grpc']}",
             f"port {other}",
         )
-    if target.protocol == "http" and target.address.scheme not in {"http", "https"}:
-        yield Finding(
-            SCHEME, target.place, f"{where} is no URL", f"http://{target.address} or https://{target.address}"
-        )
-    elif (
+    if (
         target.protocol == "http"
+        and target.address.scheme
         and target.key == "endpoint"
         and target.address.path.rstrip("/").endswith(("/v1/traces", "/v1/metrics", "/v1/logs"))
     ):

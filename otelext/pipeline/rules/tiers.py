@@ -39,9 +39,15 @@ def _between(config: Configuration, sampler: Configuration) -> Iterator[Finding]
     reached = {
         target.exporter.id for target in targets(config) for door in doors if target.address.port == door.address.port
     }
-    for one in config.running:
-        if one.kind != "exporter" or not any(p.signal == "traces" for p in config.used_by("exporter", one.id)):
-            continue
+    senders = [
+        one
+        for one in config.running
+        if one.kind == "exporter" and any(p.signal == "traces" for p in config.used_by("exporter", one.id))
+    ]
+    # Where one sends by trace, another at a like port is taken to send elsewhere: names tell nothing across files.
+    if any(one.type == "loadbalancing" for one in senders):
+        reached = set()
+    for one in senders:
         if one.type == "loadbalancing":
             key = one.config["routing_key"]
             if key is not None and key.value not in {None, "traceID"}:
