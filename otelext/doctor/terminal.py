@@ -78,10 +78,8 @@ def _print_needy(checks: str, one: Finding, console: Console) -> None:
         lines.add_row("  cause", Text(plain(one.cause)))
     for evidence in one.evidence[:_MOST_EVIDENCE]:
         lines.add_row("  because", Text(plain(evidence), "dim"))
-    if one.next_step is not None:
-        # A shell takes no brackets behind a command: what is to be typed stands alone, for whoever copies the line.
-        command, bracket, hint = plain(one.next_step).partition("   (")
-        lines.add_row("  next", Text(command, "bold"))
-        if bracket:
-            lines.add_row("", Text(f"({hint}"))
+    if one.command is not None:
+        lines.add_row("  next", Text(plain(one.command), "bold"))
+        if one.hint:
+            lines.add_row("", Text(plain(one.hint)))
     console.print(lines)
