@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import signal
 import sys
@@ -35,6 +36,16 @@ Exit status: 0 nothing is broken (warnings may be there), 1 something is, 2 used
 """
 
 
+class _Seconds(click.FloatRange):
+    """Seconds within a range, in which `nan` is not, though no comparison says so."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail("nan is no number of seconds.", param, ctx)
+        return found
+
+
 @click.command("doctor", short_help="Tell which hop of the telemetry is broken.", epilog=_EPILOG)
 @click.option("--endpoint", metavar="URL", help="Base address of the receiver.  [default: the environment's]")
 @click.option(
@@ -57,7 +68,7 @@ Exit status: 0 nothing is broken (warnings may be there), 1 something is, 2 used
 @click.option(
     "--timeout",
     metavar="SECONDS",
-    type=click.FloatRange(min=0.1, max=600),
+    type=_Seconds(min=0.1, max=600),
     default=15.0,
     show_default=True,
     help="How long a canary may take until it is visible; more behind tail sampling that decides late.",
@@ -67,7 +78,7 @@ Exit status: 0 nothing is broken (warnings may be there), 1 something is, 2 used
     metavar="[SECONDS]",
     is_flag=False,
     flag_value=60.0,
-    type=click.FloatRange(min=1),
+    type=_Seconds(min=1),
     help="Examine again and again, every so many seconds, until Ctrl-C.  [60 where none are given]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON; with --watch one line each time.")

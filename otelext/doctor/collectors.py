@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ITEMS: Final[dict[Signal, str]] = {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}
 """How Collectors call what they count."""
 _FILTERED: Final[dict[Signal, str]] = {"traces": "spans", "metrics": "datapoints", "logs": "logs"}
+# Those of collector/gateway.yaml that tell streams apart: each removes what another one keeps.
+_SORTING: Final = frozenset({"filter/made_by_collectors", "filter/not_made_by_collectors", "filter/counted"})
+_TAIL_SAMPLING: Final = "otelcol_processor_tail_sampling_sampling_traces_on_memory(_total)?"
 _WINDOW: Final = "5m"
 _LOG_WINDOW_S: Final = 180.0
 _EXPORT_FAILED: Final = "Exporting failed"
@@ -55,6 +58,7 @@ class Telemetry:
         failures: Failing exporters by their log, newest first, by signal.
         sampled: Traces that samplers kept.
         sampled_away: Traces that they dropped.
+        decides_late: Whether there is one that waits for the end of a trace.
         filtered: Filters that removed something, and how many items, by signal.
     """
 
@@ -64,6 +68,7 @@ class Telemetry:
     failures: Mapping[Signal, tuple[Failure, ...]] = field(default_factory=dict)
     sampled: float = 0.0
     sampled_away: float = 0.0
+    decides_late: bool = False
     filtered: Mapping[Signal, Mapping[str, float]] = field(default_factory=dict)
 
 
@@ -80,6 +85,7 @@ def telemetry(prometheus: Prometheus | None, loki: Loki | None, since: int) -> T
     given_up: dict[Signal, dict[str, float]] = {}
     filtered: dict[Signal, dict[str, float]] = {}
     sampled = sampled_away = 0.0
+    decides_late = False
     if prometheus is not None:
         try:
             services = {
@@ -93,8 +99,10 @@ def telemetry(prometheus: Prometheus | None, loki: Loki | None, since: int) -> T
                 failed = f"otelcol_exporter_send_failed_{ITEMS[signal]}"
                 given_up[signal] = _by(prometheus, "exporter", _risen("exporter", failed))
                 removed = f"otelcol_processor_filter_{_FILTERED[signal]}_filtered"
-                filtered[signal] = _by(prometheus, "filter", _risen("filter", removed))
+                by_filters = _by(prometheus, "filter", _risen("filter", removed))
+                filtered[signal] = {name: items for name, items in by_filters.items() if name not in _SORTING}
             sampled, sampled_away = _sampling(prometheus)
+            decides_late = bool(prometheus.query(f'group({{__name__=~"{_TAIL_SAMPLING}"}})'))
         except UnansweredError:
             pass
     failures: dict[Signal, tuple[Failure, ...]] = {}
@@ -113,6 +121,7 @@ def telemetry(prometheus: Prometheus | None, loki: Loki | None, since: int) -> T
         failures=failures,
         sampled=sampled,
         sampled_away=sampled_away,
+        decides_late=decides_late,
         filtered=filtered,
     )
 
@@ -121,7 +130,8 @@ def _risen(label: str, name: str) -> str:
     """By how much a counter rose lately; one that is new rose by all that it holds."""
     series = f'{{__name__=~"{name}(_total)?"}}'
     new = f"sum by ({label}) ({series}) unless sum by ({label}) ({series} offset {_WINDOW})"
-    return f"(sum by ({label}) (increase({series}[{_WINDOW}])) >= 0.5) or ({new} > 0)"
+    # The brackets matter: `>` binds closer than `unless`, and what never rose would be among it.
+    return f"(sum by ({label}) (increase({series}[{_WINDOW}])) >= 0.5) or (({new}) > 0)"
 
 
 def _by(prometheus: Prometheus, label: str, expression: str) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelext.doctor.causes.receiver import why_refused
 from otelext.doctor.causes.refusal import Refusal
-from otelext.doctor.endpoint import SIGNALS
+from otelext.doctor.endpoint import SIGNALS, address
 from otelext.doctor.finding import Finding, Hop
 from otelext.doctor.identity import identity
 from otelext.doctor.listener import Listener, bundle, listener, tls_trouble
@@ -155,4 +155,16 @@ def _other_ports(endpoint: Endpoint, known: Iterable[int]) -> dict[int, Speech]:
     candidates = [port for port in ports if 0 < port < 2**16 and port != endpoint.port]
     with ThreadPoolExecutor(max_workers=len(candidates)) as threads:
         found = dict(zip(candidates, threads.map(lambda port: listener(endpoint.host, port), candidates), strict=True))
-    return {port: one.speech for port, one in found.items() if one.speech not in _QUIET}
+    return {
+        port: one.speech
+        for port, one in found.items()
+        if one.speech not in _QUIET and not (one.speech == "http" and _is_another(endpoint, port))
+    }
+
+
+def _is_another(endpoint: Endpoint, port: int) -> bool:
+    """Whether a server that is known, and no receiver, answers at a port: to that nobody is to be sent."""
+    return (
+        identity(replace(endpoint, protocol="http/protobuf", url=address("http", endpoint.host, port), secure=False))
+        is not None
+    )

@@ -55,6 +55,7 @@ class Endpoint:
         compression: Of requests.
         timeout: Seconds that one export may take.
         source: What the address was read from: a variable, an option, or `default`.
+        written_scheme: The scheme that it was written with there, empty without one.
     """
 
     signal: Signal
@@ -68,6 +69,7 @@ class Endpoint:
     compression: Compression
     timeout: float
     source: str
+    written_scheme: str
 
     @property
     def host(self) -> str:
@@ -163,10 +165,11 @@ def _endpoint(
     wrong = next(filter(None, map(_wrong, (own, base))), None)
     if wrong is not None:
         raise AddressError(f"the address of {source} {wrong}; one is http://localhost:{HTTP_PORT}")
+    written = own or base or f"http://localhost:{GRPC_PORT if protocol == 'grpc' else HTTP_PORT}"
     if protocol == "grpc":
-        url, secure = _of_grpc(own or base or f"http://localhost:{GRPC_PORT}", setting("INSECURE"))
+        url, secure = _of_grpc(written, setting("INSECURE"))
     else:
-        url = own or f"{(base or f'http://localhost:{HTTP_PORT}').removesuffix('/')}/v1/{signal}"
+        url = own or f"{written.removesuffix('/')}/v1/{signal}"
         secure = urlsplit(url).scheme == "https"
         if urlsplit(url).scheme not in _WELL_KNOWN_PORTS:
             raise AddressError(
@@ -188,6 +191,7 @@ def _endpoint(
         compression=_compression(protocol, setting("COMPRESSION")),
         timeout=_seconds(setting("TIMEOUT")),
         source=source,
+        written_scheme=written.partition("://")[0].lower() if "://" in written else "",
     )
 
 

@@ -32,6 +32,17 @@ class Finding:
     next_step: str | None = None
     evidence: tuple[str, ...] = ()
 
+    @property
+    def command(self) -> str | None:
+        """What of the next step is typed, without what is said about it in brackets behind: a shell takes none there."""
+        return None if self.next_step is None else self.next_step.partition("   (")[0]
+
+    @property
+    def hint(self) -> str:
+        """What is said about it, in its brackets; empty where nothing is."""
+        bracket, hint = (self.next_step or "").partition("   (")[1:]
+        return f"{bracket.strip()}{hint}"
+
 
 @dataclass(frozen=True)
 class Hop(Finding):

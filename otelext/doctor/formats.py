@@ -15,7 +15,8 @@ def as_json(report: Report) -> dict[str, Any]:
     """What `--json` prints.
 
     `healthy`: whether nothing is broken. `time`: when it began, RFC 3339. `seconds`: how long it took. `trace_id`: of the
-    canary. `findings`: one a check, with the fields of `Finding` and, where the canary was seen, `seconds`.
+    canary. `findings`: one a check, with the fields of `Finding`, the `command` of its `next_step` alone,
+    and, where the canary was seen, `seconds`.
     """
     began = datetime.fromtimestamp(report.began, timezone.utc)
     return {
@@ -30,4 +31,9 @@ def as_json(report: Report) -> dict[str, Any]:
 def _finding(one: Finding) -> dict[str, Any]:
     fields = asdict(one)
     took = fields.get("seconds")
-    return {**fields, "evidence": list(one.evidence), "seconds": None if took is None else round(took, 3)}
+    return {
+        **fields,
+        "command": one.command,
+        "evidence": list(one.evidence),
+        "seconds": None if took is None else round(took, 3),
+    }

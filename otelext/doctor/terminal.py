@@ -29,7 +29,8 @@ def print_findings(findings: Iterable[Finding], console: Console) -> None:
     table.add_column("")
     table.add_column("check", no_wrap=True)
     table.add_column("visible after", justify="right", no_wrap=True)
-    table.add_column("")
+    # An address that is longer than the column goes on below: cut, it could be any.
+    table.add_column("", overflow="fold")
     for one in found:
         after = seconds(one.seconds) if isinstance(one, Hop) and one.seconds is not None else ""
         style = "dim" if one.level == "skipped" else ""
@@ -77,6 +78,8 @@ def _print_needy(checks: str, one: Finding, console: Console) -> None:
         lines.add_row("  cause", Text(plain(one.cause)))
     for evidence in one.evidence[:_MOST_EVIDENCE]:
         lines.add_row("  because", Text(plain(evidence), "dim"))
-    if one.next_step is not None:
-        lines.add_row("  next", Text(plain(one.next_step), "bold"))
+    if one.command is not None:
+        lines.add_row("  next", Text(plain(one.command), "bold"))
+        if one.hint:
+            lines.add_row("", Text(plain(one.hint)))
     console.print(lines)

@@ -56,4 +56,7 @@ def check(binary: str, files: Sequence[str]) -> list[Finding]:
     if done.returncode < 0 or not said:
         raise OSError(f"it ended with status {done.returncode}{': ' if said else ''}{said}")
     line = _LINE.search(said)
-    return [Finding(REFUSED, Place(files[0], int(line[1]) if line else 1), said, "what the Collector asks for")]
+    instead = "what the Collector asks for"
+    if any(b"${env:" in Path(file).read_bytes() for file in files):
+        instead += "; the variables that the file names have to be set here as where it runs"
+    return [Finding(REFUSED, Place(files[0], int(line[1]) if line else 1), said, instead)]

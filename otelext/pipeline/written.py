@@ -145,7 +145,11 @@ def _sum(text: str) -> str:
 
 def _prepared(place: Path, content: bytes) -> Path:
     """A file beside a place, with the content on disk and the permissions that it shall have."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
+    except OSError as error:
+        error.filename = str(place)  # not a name that nobody has chosen
+        raise
     prepared = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:

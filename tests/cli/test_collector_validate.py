@@ -135,3 +135,11 @@ def test_standard_input_is_read_once(faulty: Path) -> None:
     assert "-:2: warning: the receiver otlp is used nowhere [unused]" in done.output
     assert "was not asked: - can't be read twice" in done.stderr
     assert "refused-by-otelcol" not in done.output
+
+
+def test_where_a_collector_refuses_a_file_with_variables_they_are_told_to_be_set(faulty: Path) -> None:
+    (faulty / "otelcol").write_text("#!/bin/sh\necho 'Error: no such file' >&2\nexit 1\n")
+    (faulty / "otelcol").chmod(stat.S_IRWXU)
+    (faulty / "variables.yaml").write_text(FAULTY.replace("0.0.0.0", "${env:HOST:-127.0.0.1}"))
+    assert "the variables that the file names have to be set here" in run("variables.yaml").output
+    assert "variables" not in run("faulty.yaml").output

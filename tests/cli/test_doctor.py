@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def test_json_has_every_finding(receiver: OtlpReceiver) -> None:
     assert report["healthy"] is True
     (span,) = receiver.spans
     assert report["trace_id"] == span.message.trace_id.hex()
-    fields = {"check", "level", "summary", "cause", "next_step", "evidence", "seconds"}
+    fields = {"check", "level", "summary", "cause", "next_step", "command", "evidence", "seconds"}
     assert all(set(finding) == fields for finding in report["findings"])
     assert len({finding["check"] for finding in report["findings"]}) == len(report["findings"])
     levels = {finding["check"]: finding["level"] for finding in report["findings"]}
@@ -136,6 +137,8 @@ def test_no_credential_is_printed() -> None:
         (["--tempo", "http://x", "--jaeger", "http://x"], "exclude each other"),
         (["--skip", "everything"], "everything"),
         (["--timeout", "0"], "--timeout"),
+        (["--timeout", "nan"], "nan is no number"),
+        (["--watch", "nan"], "nan is no number"),
         (["--watch", "0"], "--watch"),
         (["--protocol", "http/json"], "http/json"),
         (["surplus"], "surplus"),
@@ -160,7 +163,22 @@ def test_help_names_what_can_be_left_out_and_every_variable() -> None:
 @pytest.mark.parametrize("colour", [{}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, {"TERM": "dumb"}])
 def test_a_pipe_and_no_color_get_no_escape(receiver: OtlpReceiver, colour: dict[str, str]) -> None:
     found = run(*NO_BACKENDS, "--endpoint", receiver.endpoint, **colour)
-    assert "\x1b[3" not in found.stdout
+    assert not re.search(r"\x1b\[[\d;]*(?:[34]\d|9[0-7]|10[0-7])m", found.stdout)
+
+
+@pytest.mark.parametrize("columns", ["80", "60"])
+def test_an_address_is_never_cut_however_narrow_the_terminal(columns: str) -> None:
+    url = f"http://127.0.0.1:{closed_port()}/an/address/that/is/longer/than/the/column"
+    table = run(*NO_BACKENDS, "--endpoint", url, COLUMNS=columns).stdout.partition("\n\n")[0]
+    assert "\N{HORIZONTAL ELLIPSIS}" not in table
+    assert f"{url}/v1/traces" in "".join(table.split())
+
+
+def test_the_next_command_stands_alone_on_its_line() -> None:
+    printed = run(*NO_BACKENDS, "--endpoint", f"http://127.0.0.1:{closed_port()}").stdout
+    lines = [line.strip() for line in printed.splitlines()]
+    at = lines.index("next   docker compose -f docker-compose.otel.yml up --detach")
+    assert lines[at + 1] == "(or, without containers: sh collector/processes.sh)"
 
 
 class Watching:

@@ -97,6 +97,14 @@ def test_sampling_comes_before_what_is_vague_and_after_what_is_certain() -> None
     assert "does not reach" in cause("traces", telemetry=Telemetry(True, failures=failures, sampled_away=9)).text  # type: ignore[arg-type]
 
 
+def test_a_sampler_that_has_not_decided_is_waited_for() -> None:
+    late = cause("traces", telemetry=Telemetry(known=True, decides_late=True))
+    assert "has not decided on the canary within 15 s" in late.text
+    assert "otelext doctor --timeout 150" in late.next_step
+    lost = Telemetry(known=True, decides_late=True, given_up={"traces": {"otlp": 1.0}})
+    assert "refused for good" in cause("traces", telemetry=lost).text
+
+
 @pytest.mark.parametrize(
     ("facts", "text", "step"),
     [

@@ -117,6 +117,49 @@ def test_the_variable_that_holds_the_address_is_the_one_to_change() -> None:
     assert found.next_step == "export OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=http://collector:4318/v1/logs"
 
 
+@pytest.mark.parametrize(
+    ("environ", "text", "step"),
+    [
+        ({"ENDPOINT": "http://c:4999/v1/logs"}, "ends in /v1/logs already", "ENDPOINT=http://c:4999"),
+        ({"ENDPOINT": "http://c:4999/otlp/v1/traces/"}, "ends in /v1/traces already", "ENDPOINT=http://c:4999/otlp"),
+        (
+            {"LOGS_ENDPOINT": "http://c:4999"},
+            "append none to OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, which has to end in /v1/logs",
+            "LOGS_ENDPOINT=http://c:4999/v1/logs",
+        ),
+        (
+            {"LOGS_ENDPOINT": "http://c:4999/otlp/v1/traces"},
+            "append none to OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, which has to end in /v1/logs",
+            "LOGS_ENDPOINT=http://c:4999/otlp/v1/logs",
+        ),
+    ],
+)
+@pytest.mark.parametrize("accepted", [frozenset(), frozenset({"traces"})])
+def test_a_path_that_is_wrong_keeps_the_port(environ: dict[str, str], text: str, step: str, accepted: Any) -> None:
+    of = {f"OTEL_EXPORTER_OTLP_{name}": value for name, value in environ.items()}
+    answer = Answer(False, "404", "404 page not found")
+    found = cause(answer, environ=of, accepted=accepted)
+    assert "the path is wrong" in found.text
+    assert text in found.text
+    assert found.next_step == f"export OTEL_EXPORTER_OTLP_{step}"
+    assert "Prometheus answers" in cause(answer, environ=of, identity="Prometheus").text
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "text", "step"),
+    [
+        ("https://collector:4317", {}, "the address begins with https://", "ENDPOINT=http://collector:4317"),
+        ("collector:4317", {}, "an address without http://", "ENDPOINT=http://collector:4317"),
+        ("http://collector:4317", {"OTEL_EXPORTER_OTLP_INSECURE": "false"}, "goes before", "INSECURE=true"),
+    ],
+)
+def test_why_tls_is_spoken_over_grpc(url: str, environ: dict[str, str], text: str, step: str) -> None:
+    found = cause(Answer(False, "UNAVAILABLE"), "http2", url, GRPC, environ)
+    assert "TLS is spoken to collector:4317, which speaks plain text" in found.text
+    assert text in found.text
+    assert step in found.next_step
+
+
 @given(
     st.builds(
         Answer,

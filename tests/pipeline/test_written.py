@@ -139,3 +139,15 @@ def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: pathlib.Path) ->
     write([File(link, "b\n")])
     assert link.is_symlink()
     assert real.read_text() == "b\n"
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_by_the_file_s_own_name(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*, prefix: str, dir: pathlib.Path) -> tuple[int, str]:  # noqa: A002
+        raise PermissionError(13, "Permission denied", str(dir / f"{prefix}x"))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refused)
+    with pytest.raises(PermissionError) as raised:
+        write(files(TEMPO, tmp_path))
+    assert raised.value.filename == str(tmp_path / "single.yaml")

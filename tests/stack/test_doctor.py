@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from otelext.doctor.backends.api import Api
+from otelext.doctor.backends.prometheus import Prometheus
+from otelext.doctor.collectors import telemetry
 from otelext.doctor.listener import listener
+from otelext.doctor.settings import Access
 from tests.stack.backends import tags
 from tests.stack.certificates import Certificates
 from tests.stack.collectors import Collector, TwoTiers, backends
@@ -171,3 +175,17 @@ def test_mimir_below_its_prefix_behind_certificates(stack: Stack, programs: dict
             mimir.kill()
     assert well(found.levels) == ALL, found.report
     assert "found in Mimir" in found["metric"]["summary"]
+
+
+def test_no_cause_is_made_of_counters_that_never_rose(stack: Stack) -> None:
+    """Collectors show some of theirs from the start, at 0."""
+    never = until(
+        lambda: stack.prometheus.query('{__name__=~"otelcol_processor_filter_.*_filtered_total"} == 0'),
+        "counters at 0",
+        60,
+    )
+    assert never
+    found = telemetry(Prometheus(Api(Access("prometheus", stack.prometheus.url))), None, 0)
+    assert found.known
+    counted = (*found.filtered.values(), *found.given_up.values())
+    assert [items for one in counted for items in one.values() if items <= 0] == []

@@ -270,6 +270,13 @@ def test_a_prometheus_whose_disk_is_full(stack: Stack, other: Stack, collector: 
     names(found, "metric", "can't write to its disk", "df -h", skipped=skipped)
 
 
+def test_a_gateway_that_has_not_decided_yet(stack: Stack, collector: Start) -> None:
+    made = collector(QUICK, file="gateway.yaml", DECISION_WAIT_AFTER_ROOT="60s")
+    found = examined(at(stack, made.otlp_http))
+    step = "otelext doctor --timeout 150"
+    names(found, "trace", "has not decided", step, skipped={"exemplar_to_trace", "trace_to_log"})
+
+
 def test_sampling_that_drops_the_canary(stack: Stack, collector: Start) -> None:
     policies = "yaml:processors::tail_sampling::policies: [{name: errors, type: status_code, status_code: {status_codes: [ERROR]}}]"
     made = collector(QUICK, policies, file="gateway.yaml", DECISION_WAIT="1s", DECISION_WAIT_AFTER_ROOT="1s")

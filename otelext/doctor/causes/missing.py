@@ -76,7 +76,13 @@ def why_no_trace(facts: Missing) -> Cause:
             "otelext doctor --timeout 150   (and give tail_sampling the policy `canaries` of collector/gateway.yaml)",
             (f"samplers dropped {telemetry.sampled_away:.0f} of {kept:.0f} traces in the last 5 minutes",),
         )
-    return by_losses("traces", telemetry) or unknown(facts.backend, telemetry, facts.waited)
+    found = by_losses("traces", telemetry)
+    if found is None and telemetry.decides_late:
+        return Cause(
+            f"the Collector's tail_sampling has not decided on the canary within {facts.waited:g} s",
+            "otelext doctor --timeout 150   (longer than its decision_wait)",
+        )
+    return found or unknown(facts.backend, telemetry, facts.waited)
 
 
 def why_no_metric(facts: Missing) -> Cause:

@@ -25,6 +25,7 @@ _SPEAKS: Final[dict[str, Speech]] = {"http/protobuf": "http", "grpc": "http2"}
 _NO_HTTP: Final = re.compile(rf"no application protocol|{CLOSED}", re.IGNORECASE)
 _NO_GRPC: Final = re.compile(r"http2 header with status|ALPN")
 _UNREACHED_BY_GRPC: Final = "failed to connect to all addresses"
+_SIGNAL_PATH: Final = re.compile(r"/v1/(?:traces|metrics|logs)/?$")
 
 
 def why_refused(facts: Refusal) -> Cause:
@@ -34,6 +35,7 @@ def why_refused(facts: Refusal) -> Cause:
     said = (f"{endpoint.shown} answered: {words}",) if answer.status else ()
     for found in (
         _no_connection(facts),
+        _wrong_path(facts),
         _another_server(facts),
         _protocols_mixed_up(facts),
         why_tls_fails(facts),
@@ -97,6 +99,34 @@ def _no_connection(facts: Refusal) -> Cause | None:
             f"curl -v --max-time 5 {endpoint.base}",
         )
     return None
+
+
+def _wrong_path(facts: Refusal) -> Cause | None:
+    """The path alone is wrong, in a way that the variables of exporters over HTTP make easy."""
+    endpoint = facts.endpoint
+    if (
+        endpoint.protocol == "grpc"
+        or facts.identity
+        or not _not_found(facts)
+        or facts.listener.speech != _expected(facts)
+    ):
+        return None
+    path, right = endpoint.parts.path, f"/v1/{endpoint.signal}"
+    if endpoint.source.endswith(f"_{endpoint.signal.upper()}_ENDPOINT"):
+        if path.endswith(right):
+            return None
+        return Cause(
+            f"the path is wrong: the exporters append none to {endpoint.source}, which has to end in {right}",
+            f"export {endpoint.source}={endpoint.base}{_SIGNAL_PATH.sub('', path).rstrip('/')}{right}",
+        )
+    given = path.removesuffix(right)
+    twice = _SIGNAL_PATH.search(given)
+    if twice is None:
+        return None
+    return Cause(
+        f"the path is wrong: the exporters append that of each signal, and the address ends in {twice[0]} already",
+        with_address(endpoint, endpoint.base + _SIGNAL_PATH.sub("", given)),
+    )
 
 
 def _another_server(facts: Refusal) -> Cause | None:

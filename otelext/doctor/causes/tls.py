@@ -19,10 +19,16 @@ def why_tls_fails(facts: Refusal) -> Cause | None:
     place = f"{endpoint.host}:{endpoint.port}"
     if endpoint.secure and speech in {"http", "http2"}:
         plain = address("http", endpoint.host, endpoint.port)
+        text = f"TLS is spoken to {place}, which speaks plain text"
+        if endpoint.protocol == "grpc" and endpoint.written_scheme == "http":
+            return Cause(
+                f"{text}: over gRPC a variable ..._INSECURE that is not true goes before the http:// of the address",
+                "export OTEL_EXPORTER_OTLP_INSECURE=true   (and unset that of one signal, where there is any)",
+            )
         why = "the address begins with https://"
-        if endpoint.protocol == "grpc" and "://" not in endpoint.url:
+        if endpoint.protocol == "grpc" and not endpoint.written_scheme:
             why = "an address without http:// means TLS over gRPC, unless OTEL_EXPORTER_OTLP_INSECURE=true"
-        return Cause(f"TLS is spoken to {place}, which speaks plain text: {why}", with_address(endpoint, plain))
+        return Cause(f"{text}: {why}", with_address(endpoint, plain))
     if not endpoint.secure and speech == "tls":
         return Cause(
             f"plain text is sent to {place}, which speaks TLS",
