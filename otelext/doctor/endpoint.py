@@ -6,31 +6,22 @@ it, as these do: the doctor has to fail where the service would.
 
 from __future__ import annotations
 
-import logging
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
-from opentelemetry.util.re import parse_env_headers
+from otelext.doctor import otlp_variables
+from otelext.doctor.otlp_variables import COMPRESSIONS, DEFAULT_ENDPOINTS, PREFIX, headers, speaks_tls_over_grpc
+from otelext.doctor.shown import address as shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+
+    from otelext.doctor.otlp_variables import Compression, Protocol
 
 Signal: TypeAlias = Literal["traces", "metrics", "logs"]
-Protocol: TypeAlias = Literal["http/protobuf", "grpc"]
-Compression: TypeAlias = Literal["none", "gzip", "deflate"]
 
 SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics", "logs")
-PROTOCOLS: Final[tuple[Protocol, ...]] = ("http/protobuf", "grpc")
-GRPC_PORT: Final = 4317
-HTTP_PORT: Final = 4318
-# The exporters over gRPC know no other.
-_COMPRESSIONS: Final[dict[Protocol, tuple[Compression, ...]]] = {
-    "http/protobuf": ("none", "gzip", "deflate"),
-    "grpc": ("none", "gzip"),
-}
-_PREFIX: Final = "OTEL_EXPORTER_OTLP_"
 _DEFAULT_TIMEOUT_S: Final = 10.0
 _WELL_KNOWN_PORTS: Final = {"http": 80, "https": 443}
 
@@ -98,8 +89,6 @@ class Endpoint:
     @property
     def shown(self) -> str:
         """The address for people, without what may be credentials."""
-        from otelext.doctor.environment.shown import address as shown  # noqa: PLC0415  # which reads our variables
-
         return shown(f"{self.base}{self.parts.path}") if self.protocol == "http/protobuf" else self.base
 
     @property
@@ -144,30 +133,24 @@ def not_exported(environ: Mapping[str, str]) -> dict[Signal, str]:
     return found
 
 
-def headers(text: str) -> tuple[tuple[str, str], ...]:
-    """Headers as variables hold them: name=value, separated by commas, values URL-encoded."""
-    with _silent():
-        return tuple(parse_env_headers(text, liberal=True).items())
-
-
 def _endpoint(
     environ: Mapping[str, str], signal: Signal, given: str | None, given_protocol: Protocol | None
 ) -> Endpoint:
     def setting(name: str) -> str | None:
-        own, shared = f"{_PREFIX}{signal.upper()}_{name}", f"{_PREFIX}{name}"
-        return environ.get(own, "").strip() or environ.get(shared, "").strip() or None
+        return otlp_variables.setting(environ, signal, name).value or None
 
     protocol = given_protocol or _protocol(_exporters(environ, signal), setting("PROTOCOL"))
-    own_variable, shared_variable = f"{_PREFIX}{signal.upper()}_ENDPOINT", f"{_PREFIX}ENDPOINT"
+    own_variable, shared_variable = f"{PREFIX}{signal.upper()}_ENDPOINT", f"{PREFIX}ENDPOINT"
     own = None if given else environ.get(own_variable, "").strip() or None
     base = given or environ.get(shared_variable, "").strip() or None
     source = "--endpoint" if given else own_variable if own else shared_variable if base else "default"
     wrong = next(filter(None, map(_wrong, (own, base))), None)
     if wrong is not None:
-        raise AddressError(f"the address of {source} {wrong}; one is http://localhost:{HTTP_PORT}")
-    written = own or base or f"http://localhost:{GRPC_PORT if protocol == 'grpc' else HTTP_PORT}"
+        raise AddressError(f"the address of {source} {wrong}; one is {DEFAULT_ENDPOINTS['http/protobuf']}")
+    written = own or base or DEFAULT_ENDPOINTS[protocol]
     if protocol == "grpc":
-        url, secure = _of_grpc(written, setting("INSECURE"))
+        parts = urlsplit(written)
+        url, secure = parts.netloc or written, speaks_tls_over_grpc(parts.scheme, setting("INSECURE") or "")
     else:
         url = own or f"{written.removesuffix('/')}/v1/{signal}"
         secure = urlsplit(url).scheme == "https"
@@ -207,9 +190,9 @@ def _protocol(exporters: list[str], text: str | None) -> Protocol:
 
 def _files_of_grpc(environ: Mapping[str, str], signal: Signal) -> tuple[str | None, str | None, str | None]:
     """Authorities, certificate and key: all three of the signal or all three of all signals, none without the first."""
-    own = f"{_PREFIX}{signal.upper()}_"
+    own = f"{PREFIX}{signal.upper()}_"
     is_own = environ.get(f"{own}CERTIFICATE") and environ.get(f"{own}INSECURE", "").lower() != "true"
-    of = own if is_own else _PREFIX
+    of = own if is_own else PREFIX
     authorities = environ.get(f"{of}CERTIFICATE") or None
     if authorities is None:
         return None, None, None
@@ -232,21 +215,9 @@ def _exporters(environ: Mapping[str, str], signal: Signal) -> list[str]:
     return [name for name in (part.strip() for part in listed.split(",")) if name]
 
 
-def _of_grpc(text: str, insecure: str | None) -> tuple[str, bool]:
-    """Host and port, and whether TLS is spoken: by the scheme, and where there is none unless told otherwise."""
-    parts = urlsplit(text)
-    if parts.scheme == "https":
-        secure = True
-    elif insecure is not None:
-        secure = insecure.lower() != "true"
-    else:
-        secure = parts.scheme != "http"
-    return parts.netloc or text, secure
-
-
 def _compression(protocol: Protocol, text: str | None) -> Compression:
     lowered = (text or "").lower()
-    for known in _COMPRESSIONS[protocol]:
+    for known in COMPRESSIONS[protocol]:
         if known == lowered:
             return known
     return "none"
@@ -258,15 +229,3 @@ def _seconds(text: str | None) -> float:
     except ValueError:
         return _DEFAULT_TIMEOUT_S
     return found if 0 < found < float("inf") else _DEFAULT_TIMEOUT_S
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """The parser logs what it can't read, credentials and all."""
-    logger = logging.getLogger("opentelemetry.util.re")
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        yield
-    finally:
-        logger.disabled = before

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from otelext.doctor import otlp_variables
 from otelext.doctor.trouble import Trouble, trouble
 
 if TYPE_CHECKING:
@@ -69,14 +70,8 @@ def listener(host: str, port: int, timeout: float = TIMEOUT_S) -> Listener:
 
 
 def bundle(endpoint: Endpoint, environ: Mapping[str, str]) -> str | None:
-    """The variable by which a file of authorities goes before the exporter's own, None without one.
-
-    The exporters over HTTP set theirs on a session of requests, which lets these go before:
-    https://github.com/psf/requests/issues/3829.
-    """
-    if endpoint.protocol == "grpc":
-        return None
-    return next((name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if environ.get(name)), None)
+    """The variable by which other authorities go before the exporter's own, None without one."""
+    return None if endpoint.protocol == "grpc" else otlp_variables.bundle(environ)
 
 
 def tls_trouble(endpoint: Endpoint, environ: Mapping[str, str], timeout: float = TIMEOUT_S) -> Trouble | None:

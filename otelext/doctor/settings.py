@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
-from otelext.doctor.endpoint import GRPC_PORT, HTTP_PORT, AddressError, headers
+from otelext.doctor.endpoint import AddressError
+from otelext.doctor.otlp_variables import USUAL_PORTS, headers
+from otelext.doctor.shown import address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from otelext.doctor.endpoint import Protocol
+    from otelext.doctor.otlp_variables import Protocol
 
 Product: TypeAlias = Literal["jaeger", "tempo", "prometheus", "mimir", "loki"]
 
@@ -68,8 +70,6 @@ class Access:
     @property
     def shown(self) -> str:
         """The address for people, without user, password and query."""
-        from otelext.doctor.environment.shown import address  # noqa: PLC0415  # which reads our variables
-
         return address(self.url)
 
     @property
@@ -103,12 +103,13 @@ class Settings:
     protocol: Protocol | None = None
     skip: frozenset[str] = frozenset()
     timeout: float = TIMEOUT_S
-    known_ports: tuple[int, ...] = (HTTP_PORT, GRPC_PORT)
+    known_ports: tuple[int, ...] = tuple(USUAL_PORTS.values())
 
 
 def known_ports(environ: Mapping[str, str]) -> tuple[int, ...]:
     """Ports that receivers of OTLP have by default, or by the variables of docker-compose.otel.yml."""
-    texts = {HTTP_PORT: environ.get("OTLP_HTTP_PORT", ""), GRPC_PORT: environ.get("OTLP_GRPC_PORT", "")}
+    variables = {"http/protobuf": "OTLP_HTTP_PORT", "grpc": "OTLP_GRPC_PORT"}
+    texts = {port: environ.get(variables[protocol], "") for protocol, port in USUAL_PORTS.items()}
     return tuple(int(text) if text.isdecimal() and 0 < int(text) < 2**16 else usual for usual, text in texts.items())
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from otelext.doctor.causes.receiver import why_refused
 from otelext.doctor.causes.refusal import Refusal
-from otelext.doctor.endpoint import PROTOCOLS, SIGNALS, endpoints
+from otelext.doctor.endpoint import SIGNALS, endpoints
 from otelext.doctor.listener import Listener
+from otelext.doctor.otlp_variables import USUAL_PORTS
 from otelext.doctor.sender import Answer
 from otelext.doctor.trouble import Trouble
 
@@ -171,7 +172,7 @@ def test_why_tls_is_spoken_over_grpc(url: str, environ: dict[str, str], text: st
     ),
     st.sampled_from(["nothing", "unresolved", "unreachable", "silence", "http", "http2", "tls"]),
     st.sampled_from(["http://h:1", "https://h:1"]),
-    st.sampled_from(PROTOCOLS),
+    st.sampled_from(list(USUAL_PORTS)),
     st.frozensets(st.sampled_from(SIGNALS)),
     st.dictionaries(st.sampled_from([4317, 4318]), st.sampled_from(["http", "http2", "tls"])),
     st.one_of(st.none(), st.builds(Trouble, st.sampled_from(["untrusted", "tls"]), st.text())),

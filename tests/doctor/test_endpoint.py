@@ -17,7 +17,8 @@ from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetrics
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpTraces
 
-from otelext.doctor.endpoint import SIGNALS, AddressError, endpoints, headers
+from otelext.doctor.endpoint import SIGNALS, AddressError, endpoints
+from otelext.doctor.otlp_variables import headers
 
 HTTP: dict[str, Any] = {"traces": HttpTraces, "metrics": HttpMetrics, "logs": HttpLogs}
 GRPC: dict[str, Any] = {"traces": GrpcTraces, "metrics": GrpcMetrics, "logs": GrpcLogs}

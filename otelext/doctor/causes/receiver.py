@@ -10,10 +10,10 @@ from otelext.doctor.causes.commands import with_address, with_setting
 from otelext.doctor.causes.tls import why_tls_fails
 from otelext.doctor.endpoint import address
 from otelext.doctor.listener import CLOSED
+from otelext.doctor.otlp_variables import USUAL_PORTS, other_protocol
 
 if TYPE_CHECKING:
     from otelext.doctor.causes.refusal import Refusal
-    from otelext.doctor.endpoint import Endpoint
     from otelext.doctor.listener import Speech
 
 START: Final = (
@@ -85,7 +85,9 @@ def _no_connection(facts: Refusal) -> Cause | None:
         if other is not None:
             return Cause(
                 f"nothing listens at {place}; port {other} is open, and speaks another protocol",
-                with_setting(endpoint, "PROTOCOL", _other_protocol(endpoint), address("http", endpoint.host, other)),
+                with_setting(
+                    endpoint, "PROTOCOL", other_protocol(endpoint.protocol), address("http", endpoint.host, other)
+                ),
             )
         return Cause(f"nothing listens at {place}: the Collector is not running there, or the port is wrong", START)
     if speech == "unreachable":
@@ -145,10 +147,9 @@ def _another_server(facts: Refusal) -> Cause | None:
             f"the port is wrong: {who} at {endpoint.port}, {_PROTOCOL_NAMES[endpoint.protocol]} is spoken at {right}{lost}",
             with_address(endpoint, address(endpoint.scheme, endpoint.host, right)),
         )
-    usual = 4317 if endpoint.protocol == "grpc" else 4318
     return Cause(
         f"the port or the path is wrong: {who} at {endpoint.shown}{lost}",
-        with_address(endpoint, address(endpoint.scheme, endpoint.host, usual)),
+        with_address(endpoint, address(endpoint.scheme, endpoint.host, USUAL_PORTS[endpoint.protocol])),
     )
 
 
@@ -168,7 +169,7 @@ def _protocols_mixed_up(facts: Refusal) -> Cause | None:
     if right is not None:
         moved = address(endpoint.scheme, endpoint.host, right)
         return Cause(f"{text}; port {right} speaks {sent}", with_address(endpoint, moved))
-    return Cause(text, with_setting(endpoint, "PROTOCOL", _other_protocol(endpoint)))
+    return Cause(text, with_setting(endpoint, "PROTOCOL", other_protocol(endpoint.protocol)))
 
 
 def _credentials(facts: Refusal) -> Cause | None:
@@ -262,7 +263,3 @@ def _right_port(facts: Refusal) -> int | None:
 def _expected(facts: Refusal) -> Speech:
     """What the exporter speaks."""
     return "tls" if facts.endpoint.secure else _SPEAKS[facts.endpoint.protocol]
-
-
-def _other_protocol(endpoint: Endpoint) -> str:
-    return "grpc" if endpoint.protocol == "http/protobuf" else "http/protobuf"

@@ -8,13 +8,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otelext.doctor.environment.shown import shown
 from otelext.doctor.finding import Finding
+from otelext.doctor.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otelext.doctor.environment.exports import Export, Setting
+    from otelext.doctor.environment.exports import Export
+    from otelext.doctor.otlp_variables import Setting
 
 CHECK: Final = "environment.certificate"
 # https://docs.openssl.org/3.0/man1/openssl-verification-options/#diagnostics, as X509_V_ERR_* in x509_vfy.h

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.environment_variables import OTEL_CONFIG_FILE
 
-from otelext.doctor.environment.shown import shown
 from otelext.doctor.finding import Finding
+from otelext.doctor.otlp_variables import silenced
+from otelext.doctor.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,15 +53,11 @@ def _fault(name: str) -> str | None:
     """What its reader says against it; it replaces references by the variables of this process."""
     from opentelemetry.configuration import load_config_file  # noqa: PLC0415  # of an extra
 
-    logger = logging.getLogger("opentelemetry.configuration")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)  # it logs what it raises, with a traceback
-    try:
-        load_config_file(name)
-    except Exception as error:  # noqa: BLE001  # whatever it says; the file is the user's
-        return _safe(str(error)) or type(error).__name__
-    finally:
-        logger.setLevel(level)
+    with silenced("opentelemetry.configuration"):  # it logs what it raises, with a traceback
+        try:
+            load_config_file(name)
+        except Exception as error:  # noqa: BLE001  # whatever it says; the file is the user's
+            return _safe(str(error)) or type(error).__name__
     return None
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from otelext.doctor.environment.exports import PREFIX, protocol_variable
-from otelext.doctor.environment.shown import address, shown
+from otelext.doctor.environment.exports import protocol_variable
 from otelext.doctor.finding import Finding
+from otelext.doctor.otlp_variables import DEFAULT_ENDPOINTS, PREFIX, USUAL_PORTS, other_protocol
+from otelext.doctor.shown import address, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from otelext.doctor.environment.exports import Export
 
-_GRPC_PORT: Final = 4317
-_HTTP_PORT: Final = 4318
-_USUAL_PORT: Final = {"grpc": _GRPC_PORT, "http/protobuf": _HTTP_PORT}
 _SIGNAL_PATH: Final = re.compile(r"/v1/(traces|metrics|logs)/?$")
 # What these ports usually are, and where the same program takes OTLP.
 _NO_RECEIVERS: Final = {
@@ -51,7 +49,7 @@ def examine(export: Export) -> Iterator[Finding]:
             "error",
             f"{_said(export)} is no address",
             "It is scheme, host and port; an IPv6 address stands in brackets.",
-            f"export {export.endpoint.variable}={_DEFAULTS[export.transport]}",
+            f"export {export.endpoint.variable}={DEFAULT_ENDPOINTS[export.transport]}",
         )
         return
     found = list(_scheme(export))
@@ -60,9 +58,6 @@ def examine(export: Export) -> Iterator[Finding]:
         return
     yield from _port(export)
     yield from _path(export)
-
-
-_DEFAULTS: Final = {"grpc": "http://localhost:4317", "http/protobuf": "http://localhost:4318"}
 
 
 def _said(export: Export) -> str:
@@ -132,10 +127,10 @@ def _scheme(export: Export) -> Iterator[Finding]:
 
 def _port(export: Export) -> Iterator[Finding]:
     port = export.port
-    other: Final = {"grpc": "http/protobuf", "http/protobuf": "grpc"}[export.transport]
-    if port == _USUAL_PORT[other]:
+    other = other_protocol(export.transport)
+    if port == USUAL_PORTS[other]:
         protocol = protocol_variable(export.settings, export.signal)
-        usual = _USUAL_PORT[export.transport]
+        usual = USUAL_PORTS[export.transport]
         how = f"{protocol.variable} is {protocol.value}" if protocol.value else f"{protocol.variable} is not set"
         yield Finding(
             "environment.port",
@@ -151,7 +146,7 @@ def _port(export: Export) -> Iterator[Finding]:
             "warning",
             f"{_said(export)}: port {port} is usually no receiver of OTLP",
             f"It is {_NO_RECEIVERS[port]}.",
-            _typed(export, _with_port(export, _USUAL_PORT[export.transport])),
+            _typed(export, _with_port(export, USUAL_PORTS[export.transport])),
         )
 
 

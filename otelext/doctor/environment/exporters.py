@@ -6,9 +6,9 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from otelext.distro.exporters import EXTRAS, PROTOCOLS, SIGNALS, entry_point_name, named
-from otelext.doctor.environment.exports import PREFIX
-from otelext.doctor.environment.shown import shown
 from otelext.doctor.finding import Finding
+from otelext.doctor.otlp_variables import PREFIX
+from otelext.doctor.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
 from otelext.distro.exporters import PROTOCOLS, SIGNALS, entry_point_name, named
-from otelext.doctor.environment.shown import address
+from otelext.doctor.otlp_variables import DEFAULT_ENDPOINTS, PREFIX, Protocol, Setting, setting, speaks_tls_over_grpc
+from otelext.doctor.shown import address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from otelext.doctor.environment.start import Settings
 
-Transport: TypeAlias = Literal["grpc", "http/protobuf"]
-_TRANSPORTS: Final[dict[str, Transport]] = {"otlp_proto_grpc": "grpc", "otlp_proto_http": "http/protobuf"}
-_DEFAULT_ENDPOINTS: Final = {"grpc": "http://localhost:4317", "http/protobuf": "http://localhost:4318"}
-PREFIX: Final = "OTEL_EXPORTER_OTLP_"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A value and where it is from.
-
-    Attributes:
-        variable: The name by which it is set, or by which it would be.
-        value: Empty where it isn't set.
-        own: Whether the variable is the signal's own.
-    """
-
-    variable: str
-    value: str
-    own: bool
+_TRANSPORTS: Final[dict[str, Protocol]] = {"otlp_proto_grpc": "grpc", "otlp_proto_http": "http/protobuf"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +29,7 @@ class Export:
     """
 
     signal: str
-    transport: Transport
+    transport: Protocol
     endpoint: Setting
     settings: Settings
 
@@ -56,7 +39,7 @@ class Export:
         Args:
             name: Its end, such as `HEADERS`.
         """
-        return _setting(self.settings, self.signal, name)
+        return setting(self.settings.all(), self.signal, name)
 
     @property
     def url(self) -> str:
@@ -94,8 +77,7 @@ class Export:
         """Whether it speaks TLS: https over HTTP; over gRPC `INSECURE` counts too, and what has no scheme is TLS."""
         if self.transport == "http/protobuf" or self.scheme == "https":
             return self.scheme == "https"
-        insecure = self.insecure
-        return insecure.value.lower() != "true" if insecure.value else self.scheme != "http"
+        return speaks_tls_over_grpc(self.scheme, self.insecure.value)
 
     @property
     def insecure(self) -> Setting:
@@ -124,19 +106,12 @@ def exports(settings: Settings) -> Iterator[Export]:
             transport = _TRANSPORTS.get(entry_point_name(name, protocol, settings.all()))
             if transport is None or (name == "otlp" and given and given not in PROTOCOLS):
                 continue
-            endpoint = _setting(settings, signal, "ENDPOINT")
+            endpoint = setting(settings.all(), signal, "ENDPOINT")
             if not endpoint.value:
-                endpoint = Setting(endpoint.variable, _DEFAULT_ENDPOINTS[transport], own=False)
+                endpoint = Setting(endpoint.variable, DEFAULT_ENDPOINTS[transport], own=False)
             yield Export(signal, transport, endpoint, settings)
 
 
 def protocol_variable(settings: Settings, signal: str) -> Setting:
     """The protocol that holds for a signal."""
-    return _setting(settings, signal, "PROTOCOL")
-
-
-def _setting(settings: Settings, signal: str, name: str) -> Setting:
-    own = f"{PREFIX}{signal.upper()}_{name}"
-    if settings.is_set(own):
-        return Setting(own, settings.get(own), own=True)
-    return Setting(PREFIX + name, settings.get(PREFIX + name), own=False)
+    return setting(settings.all(), signal, "PROTOCOL")

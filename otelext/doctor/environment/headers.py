@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry.util.re import parse_env_headers
-
-from otelext.doctor.environment.shown import HIDDEN
 from otelext.doctor.finding import Finding
+from otelext.doctor.otlp_variables import headers
+from otelext.doctor.shown import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +37,7 @@ def examine(export: Export) -> Iterator[Finding]:
         text = part.strip()
         if not text:
             continue
-        parsed = _parsed(text)
+        parsed = dict(headers(text))
         name = text.partition("=")[0].strip()
         called = repr(name.lower()) if "=" in text and _NAME.fullmatch(name) else f"a part of {len(text)} characters"
         if not parsed:
@@ -65,17 +63,6 @@ def examine(export: Export) -> Iterator[Finding]:
             )
     yield from _authorization(given.variable, sent)
     yield from _missing(export, given.variable, sent)
-
-
-def _parsed(text: str) -> dict[str, str]:
-    """By the SDK's own parser, which logs what it drops, with its value."""
-    logger = logging.getLogger("opentelemetry.util.re")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        return dict(parse_env_headers(text, liberal=True))
-    finally:
-        logger.setLevel(level)
 
 
 def _authorization(variable: str, sent: dict[str, str]) -> Iterator[Finding]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
-from otelext.doctor.environment.shown import shown
 from otelext.doctor.finding import Finding
+from otelext.doctor.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Final
 
-from otelext.doctor.environment.shown import address, shown
 from otelext.doctor.finding import Finding
+from otelext.doctor.otlp_variables import bundle
+from otelext.doctor.shown import address, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,7 +19,6 @@ _PROXY: Final = "environment.proxy"
 _GRPC_PROXIES: Final = ("grpc_proxy", "https_proxy", "http_proxy")
 _GRPC_EXCEPTIONS: Final = ("no_grpc_proxy", "no_proxy")
 _HTTP_EXCEPTIONS: Final = ("no_proxy", "NO_PROXY")
-_BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _LOOPBACK: Final = "localhost"
 
 
@@ -100,12 +100,12 @@ def _is_in(host: str, network: str) -> bool:
 
 def _bundle(export: Export, environ: Mapping[str, str]) -> Iterator[Finding]:
     authority = export.setting("CERTIFICATE")
-    bundle = next((name for name in _BUNDLES if environ.get(name)), None)
-    if bundle is not None and authority.value and environ[bundle] != authority.value:
+    other = bundle(environ)
+    if other is not None and authority.value and environ[other] != authority.value:
         yield Finding(
             "environment.authority",
             "warning",
-            f"{shown(bundle, environ[bundle])} is used instead of {shown(authority.variable, authority.value)}",
+            f"{shown(other, environ[other])} is used instead of {shown(authority.variable, authority.value)}",
             "requests, by which the SDK exports over HTTP, lets the variable win over what it is given.",
-            f"unset {bundle}, or add the certificates of {authority.value} to that file",
+            f"unset {other}, or add the certificates of {authority.value} to that file",
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from otelext.doctor.environment.shown import HIDDEN, is_secret, shown, typed
 from otelext.doctor.finding import Finding
+from otelext.doctor.shown import HIDDEN, is_secret, shown, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

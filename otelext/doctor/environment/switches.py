@@ -19,8 +19,8 @@ from opentelemetry.sdk.environment_variables import (
 from otelext.distro.config import variable
 from otelext.distro.exporters import SIGNALS, named
 from otelext.doctor.environment import names
-from otelext.doctor.environment.shown import shown
 from otelext.doctor.finding import Finding
+from otelext.doctor.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otelext.doctor.environment.exports import PREFIX
-from otelext.doctor.environment.shown import shown
 from otelext.doctor.finding import Finding
+from otelext.doctor.otlp_variables import COMPRESSIONS, PREFIX
+from otelext.doctor.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,6 @@ _EMPTY: Final = {
     "COMPRESSION": _NO_EXPORTER,
     "INSECURE": "Over gRPC empty is not true, so that TLS is spoken, whatever the address says.",
 }
-_COMPRESSIONS: Final = {"grpc": frozenset({"gzip"}), "http/protobuf": frozenset({"none", "gzip", "deflate"})}
 
 
 def examine(export: Export) -> Iterator[Finding]:
@@ -47,7 +46,7 @@ def examine(export: Export) -> Iterator[Finding]:
                 f"unset {general}",
             )
     compression = export.setting("COMPRESSION")
-    taken = _COMPRESSIONS[export.transport]
+    taken = COMPRESSIONS[export.transport]
     if compression.value and compression.value.lower() not in taken:
         yield Finding(
             CHECK,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from otelext.distro.config import PREFIX
 from otelext.doctor.environment import names
-from otelext.doctor.environment.shown import shown, typed
 from otelext.doctor.finding import Finding
 from otelext.doctor.settings import PREFIX as DOCTOR
+from otelext.doctor.shown import shown, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from otelext.distro import config
 from otelext.doctor.environment import plugins
-from otelext.doctor.environment.shown import shown
 from otelext.doctor.finding import Finding
+from otelext.doctor.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
