@@ -20,6 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.util._importlib_metadata import entry_points
 
+from otelext.doctor.shown import shortened
 from otelext.doctor.trouble import Trouble, trouble
 
 if TYPE_CHECKING:
@@ -176,21 +177,20 @@ def _words(kind: str, content: bytes) -> str:
         from google.rpc.status_pb2 import Status  # noqa: PLC0415  # comes with the exporters
 
         try:
-            return _shortened(Status.FromString(content).message.encode())
+            return shortened(Status.FromString(content).message, _LONGEST_TEXT)
         except Exception:  # noqa: BLE001  # protobuf's own
             return ""
     if kind == "application/json":
         try:
             found = json.loads(content)
-            return _shortened(str(found["message"]).encode())
+            return shortened(str(found["message"]), _LONGEST_TEXT)
         except (ValueError, KeyError, TypeError):
             pass
     return "" if kind == "text/html" else _shortened(content)
 
 
 def _shortened(content: bytes) -> str:
-    text = " ".join(content.decode(errors="replace").split())
-    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+    return shortened(content.decode(errors="replace"), _LONGEST_TEXT)
 
 
 def _over_grpc(endpoint: Endpoint, message: Message, environ: Mapping[str, str]) -> Answer:
@@ -210,7 +210,7 @@ def _over_grpc(endpoint: Endpoint, message: Message, environ: Mapping[str, str])
             )
             answer = call(message, timeout=endpoint.timeout, metadata=endpoint.headers)
     except grpc.RpcError as error:
-        return Answer(False, status=error.code().name, text=_shortened(str(error.details() or "").encode()))
+        return Answer(False, status=error.code().name, text=shortened(str(error.details() or ""), _LONGEST_TEXT))
     except Exception as error:  # noqa: BLE001  # as over HTTP
         return Answer(False, trouble=trouble(error))
     partial = answer.partial_success

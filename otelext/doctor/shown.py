@@ -1,4 +1,4 @@
-"""How a variable's value is shown to people, and to whoever reads what they paste: without credentials."""
+"""How values, addresses and answers are shown to people, and to whoever reads what they paste: without credentials."""
 
 from __future__ import annotations
 
@@ -50,3 +50,9 @@ def address(url: str) -> str:
     if not separator and _NO_ADDRESS.search(rest.strip()):
         return HIDDEN
     return f"{scheme}{separator}{_KEY_IN_A_PATH.sub('***', rest)}"
+
+
+def shortened(text: str, most: int) -> str:
+    """A text on one line, and no longer than people read: `most` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[:most]}..."

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from otelext.doctor.sender import parse_date
+from otelext.doctor.shown import shortened
 from otelext.doctor.trouble import Trouble, trouble
 
 if TYPE_CHECKING:
@@ -62,8 +63,12 @@ class Response:
     @property
     def shortened(self) -> str:
         """The body on one line, as far as people read."""
-        text = " ".join(self.text.split())
-        return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+        return shortened(self.text, _LONGEST_TEXT)
+
+    @property
+    def said(self) -> str:
+        """Number and body, as people read them."""
+        return f"{self.status} {self.shortened}".strip()
 
     def json(self) -> Any:
         """The body, read.

@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from otelext.doctor.backends.api import UnansweredError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from otelext.doctor.backends.api import Api
+
 # https://prometheus.io/docs/instrumenting/exposition_formats/: name, labels, value.
 _SAMPLE: Final = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?P<labels>\{.*\})?\s+(?P<value>\S+)", re.MULTILINE)
+
+_OK: Final = 200
 
 
 def counters(text: str, names: frozenset[str]) -> dict[str, float]:
@@ -22,6 +28,15 @@ def counters(text: str, names: frozenset[str]) -> dict[str, float]:
             except ValueError:
                 continue
     return found
+
+
+def scraped(api: Api, names: frozenset[str]) -> Mapping[str, float]:
+    """What a server counts of itself so far, as `counters`; empty where it does not tell."""
+    try:
+        response = api.get("/metrics")
+    except UnansweredError:
+        return {}
+    return counters(response.text, names) if response.status == _OK else {}
 
 
 def risen(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:

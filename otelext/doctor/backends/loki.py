@@ -6,23 +6,22 @@ https://grafana.com/docs/loki/latest/reference/loki-http-api/.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from otelext import semconv
 from otelext.doctor.backends.api import UnansweredError
-from otelext.doctor.backends.exposition import counters
-from otelext.doctor.backends.health import Health
-from otelext.doctor.clock import skew
+from otelext.doctor.backends.exposition import scraped
+from otelext.doctor.backends.health import looked, succeeded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from otelext.doctor.backends.api import Api
+    from otelext.doctor.backends.health import Health
     from otelext.doctor.canary import Canary
 
 DISCARDED: Final = "loki_discarded_samples_total"
-_OK: Final = 200
 _UNAVAILABLE: Final = 503
 _SERVICE: Final = f'{{service_name="{semconv.CANARY_SERVICE}"}}'
 _NS: Final = 10**9
@@ -57,27 +56,12 @@ class Loki:
 
     def look(self) -> Health:
         """Whether it answers, and what it discarded so far."""
-        try:
-            response = self.api.get("/loki/api/v1/labels")
-        except UnansweredError as error:
-            return Health(False, str(error), error.status, error.trouble)
-        seen, uncertainty = skew(response)
-        try:
-            answers = response.status == _OK and response.json()["status"] == "success"
-        except (UnansweredError, KeyError, TypeError):
-            answers = False
-        if not answers:
-            text = f"{response.status} {response.shortened}".strip()
-            return Health(False, text, response.status, skew=seen, uncertainty=uncertainty)
-        return Health(True, self._not_ready(), skew=seen, uncertainty=uncertainty, counts=self.counts())
+        found = looked(self.api, "/loki/api/v1/labels", succeeded)
+        return replace(found, text=self._not_ready(), counts=self.counts()) if found.answers else found
 
     def counts(self) -> Mapping[str, float]:
         """Lines that it discarded so far by reason, empty where it does not tell."""
-        try:
-            response = self.api.get("/metrics")
-        except UnansweredError:
-            return {}
-        return counters(response.text, frozenset({DISCARDED})) if response.status == _OK else {}
+        return scraped(self.api, frozenset({DISCARDED}))
 
     def line(self, canary: Canary) -> Line | None:
         """The canary's line, found by its moment; raises `UnansweredError`."""

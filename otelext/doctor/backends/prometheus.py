@@ -6,19 +6,19 @@ https://prometheus.io/docs/prometheus/latest/querying/api/; Mimir answers the sa
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from otelext import semconv
 from otelext.doctor.backends.api import UnansweredError
-from otelext.doctor.backends.exposition import counters
-from otelext.doctor.backends.health import Health
-from otelext.doctor.clock import skew
+from otelext.doctor.backends.exposition import scraped
+from otelext.doctor.backends.health import looked, succeeded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from otelext.doctor.backends.api import Api
+    from otelext.doctor.backends.health import Health
     from otelext.doctor.canary import Canary
 
 Form: TypeAlias = Literal["buckets", "native", "renamed"]
@@ -84,31 +84,15 @@ class Prometheus:
 
     api: Api
     name: str = "Prometheus"
-    _is_mimir: bool = field(init=False, default=False)
 
     def look(self) -> Health:
         """Whether it answers, and what it refused so far."""
-        try:
-            response = self.api.get("/api/v1/query", query="1")
-        except UnansweredError as error:
-            return Health(False, str(error), error.status, error.trouble)
-        seen, uncertainty = skew(response)
-        try:
-            answers = response.status == _OK and response.json()["status"] == "success"
-        except (UnansweredError, KeyError, TypeError):
-            answers = False
-        if not answers:
-            text = f"{response.status} {response.shortened}".strip()
-            return Health(False, text, response.status, skew=seen, uncertainty=uncertainty)
-        return Health(True, skew=seen, uncertainty=uncertainty, counts=self.counts())
+        found = looked(self.api, "/api/v1/query", succeeded, query="1")
+        return replace(found, counts=self.counts()) if found.answers else found
 
     def counts(self) -> Mapping[str, float]:
         """What it refused so far by reason, empty where it does not tell."""
-        try:
-            response = self.api.get("/metrics")
-        except UnansweredError:
-            return {}
-        return counters(response.text, _COUNTED) if response.status == _OK else {}
+        return scraped(self.api, _COUNTED)
 
     def sample(self, canary: Canary, seconds: float) -> Sample | None:
         """The canary's sample, if it is there.

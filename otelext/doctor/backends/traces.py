@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from otelext.doctor.backends.api import UnansweredError
-from otelext.doctor.backends.health import Health
-from otelext.doctor.clock import skew
+from otelext.doctor.backends.health import Health, looked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +32,7 @@ class Jaeger:
 
     def look(self) -> Health:
         """Whether it answers."""
-        return _look(self.api, f"/api/traces/{_NO_TRACE}", "data")
+        return _look(self.api, "data")
 
     def trace(self, trace_id: str) -> str | None:
         """The id that a trace has there, None while it is not known; raises `UnansweredError`."""
@@ -53,7 +52,7 @@ class Tempo:
 
     def look(self) -> Health:
         """Whether it answers."""
-        found = _look(self.api, f"/api/traces/{_NO_TRACE}", None)
+        found = _look(self.api, None)
         if not found.answers:
             return found
         # Any web server knows no such trace.
@@ -63,7 +62,7 @@ class Tempo:
             return Health(False, str(error), error.status, error.trouble)
         if "echo" in echo.text[:100]:
             return found
-        return replace(found, answers=False, text=f"{echo.status} {echo.shortened}".strip(), status=echo.status)
+        return replace(found, answers=False, text=echo.said, status=echo.status)
 
     def trace(self, trace_id: str) -> str | None:
         """The id that a trace has there, None while it is not known; raises `UnansweredError`."""
@@ -78,28 +77,18 @@ TraceBackend: TypeAlias = Jaeger | Tempo
 """Where traces are asked for."""
 
 
-def _look(api: Api, path: str, key: str | None) -> Health:
+def _look(api: Api, key: str | None) -> Health:
     """Asks for a trace that there is not: whoever answers in the API's own form can be asked for one that there is."""
-    try:
-        response = api.get(path)
-    except UnansweredError as error:
-        return Health(False, str(error), error.status, error.trouble)
-    seen, uncertainty = skew(response)
-    answers, text = response.status in {_OK, _NOT_FOUND}, ""
-    if answers and key is not None:
-        try:
-            answers = key in response.json()
-        except (UnansweredError, TypeError):
-            answers = False
-    if not answers:
-        text = f"{response.status} {response.shortened}".strip()
-    status = None if answers else response.status
-    return Health(answers, text, status, skew=seen, uncertainty=uncertainty)
+
+    def is_right(response: Response) -> bool:
+        return response.status in {_OK, _NOT_FOUND} and (key is None or key in response.json())
+
+    return looked(api, f"/api/traces/{_NO_TRACE}", is_right)
 
 
 def _json_of(response: Response) -> Any:
     if response.status != _OK:
-        raise UnansweredError(f"{response.status} {response.shortened}".strip(), response.status)
+        raise UnansweredError(response.said, response.status)
     found = response.json()
     if not isinstance(found, dict):
         raise UnansweredError("the answer is no object of JSON", response.status)
