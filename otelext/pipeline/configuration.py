@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from otelext.pipeline.yaml_tree import Item, Place
 
-KINDS: Final = ("extension", "receiver", "processor", "exporter", "connector")
+KINDS: Final = ("receiver", "processor", "exporter", "connector", "extension")
 SECTIONS: Final = {kind: f"{kind}s" for kind in KINDS}
 SIGNALS: Final = ("traces", "metrics", "logs", "profiles")
 

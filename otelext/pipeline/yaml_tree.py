@@ -162,7 +162,7 @@ class _Reader:
         try:
             # What the Collector reads YAML with takes a tab at the end of a line, before a comment too.
             node = self._yaml.compose(_TAB_AT_END.sub(lambda tabs: " " * len(tabs[0]), text))
-            return Item(None, Place(self._file, line + 1)) if node is None else self._of(node, line, text)
+            return Item(None, Place(self._file, line + 1)) if node is None else self._of(node, line)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             where = f"{self._file}:{line + mark.line + 1}" if mark else self._file
@@ -174,7 +174,7 @@ class _Reader:
         except YAMLError as error:
             raise UnreadableError(f"{self._file}: no YAML: {error}") from error
 
-    def _of(self, node: Any, line: int, text: str) -> Item:
+    def _of(self, node: Any, line: int) -> Item:
         place = Place(self._file, line + node.start_mark.line + 1)
         self._items += 1
         if self._items > _MOST_ITEMS:
@@ -182,9 +182,9 @@ class _Reader:
                 f"{self._file}:{place.line}: with its aliases replaced it has over {_MOST_ITEMS} values"
             )
         if isinstance(node, MappingNode):
-            return self._mapping(node, line, text, place)
+            return self._mapping(node, line, place)
         if isinstance(node, SequenceNode):
-            return Item([self._of(element, line, text) for element in node.value], place)
+            return Item([self._of(element, line) for element in node.value], place)
         assert isinstance(node, ScalarNode)
         if node.tag == "tag:yaml.org,2002:str":
             return self._string(node.value, place)
@@ -194,7 +194,7 @@ class _Reader:
             value = node.value
         return Item(value, place, raw=node.value)
 
-    def _mapping(self, node: Any, line: int, text: str, place: Place) -> Item:
+    def _mapping(self, node: Any, line: int, place: Place) -> Item:
         own: dict[str, Item] = {}
         merged: dict[str, Item] = {}
         keys: dict[str, Place] = {}
@@ -203,7 +203,7 @@ class _Reader:
             if key_node.tag == _MERGE:
                 sources = value_node.value if isinstance(value_node, SequenceNode) else [value_node]
                 for source in sources:
-                    item = self._of(source, line, text)
+                    item = self._of(source, line)
                     for key, value in item.items():
                         merged.setdefault(key, value)
                         inherited.setdefault(key, item.place_of(key))
@@ -214,7 +214,7 @@ class _Reader:
             key = str(key_node.value)
             if key in own:
                 raise UnreadableError(f"{self._file}:{own_place.line}: the key {key} is there twice")
-            own[key] = self._of(value_node, line, text)
+            own[key] = self._of(value_node, line)
             keys[key] = own_place
         return _nested(Item({**merged, **own}, place, keys={**inherited, **keys}))
 

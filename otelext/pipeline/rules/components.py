@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelext.pipeline import schema
+from otelext.pipeline.configuration import KINDS, SECTIONS
 from otelext.pipeline.finding import Finding, Rule
 
 if TYPE_CHECKING:
@@ -39,10 +40,9 @@ RETIRED: Final = Rule(
 RULES: Final = (UNKNOWN, GONE, OLD_NAME, RETIRED)
 
 _RETIRED: Final = {
-    (
-        "processor",
-        "batch",
-    ): "sending_queue.batch of each exporter, which batches after the queue and loses nothing by a kill",
+    ("processor", "batch"): (
+        "sending_queue.batch of each exporter, which batches after the queue and loses nothing by a kill"
+    ),
 }
 
 
@@ -71,11 +71,7 @@ def _type(one: Declared) -> Iterator[Finding]:
 
 
 def _instead(one: Declared) -> str:
-    kinds = [
-        kind
-        for kind in ("receiver", "processor", "exporter", "connector", "extension")
-        if one.type in schema.known_types(kind)
-    ]
+    kinds = [kind for kind in KINDS if one.type in schema.known_types(kind)]
     if kinds:
-        return f"{one.type} is known as {' and '.join(kinds)}: move it to {kinds[0]}s"
+        return f"{one.type} is known as {' and '.join(kinds)}: move it to {SECTIONS[kinds[0]]}"
     return "a type of the distribution that runs; `otelcol components` lists them"

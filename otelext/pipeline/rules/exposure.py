@@ -12,7 +12,7 @@ from otelext.pipeline.yaml_tree import without_environment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otelext.pipeline.configuration import Configuration, Declared
+    from otelext.pipeline.configuration import Configuration
     from otelext.pipeline.yaml_tree import Item, Place
 
 OPEN: Final = Rule(
@@ -67,13 +67,9 @@ def check(config: Configuration) -> Iterator[Finding]:
             yield Finding(
                 SECRET,
                 place,
-                f"{_of(one)} {path} stands in plain text",
+                f"in the {one.kind} {path} stands in plain text",
                 "${env:NAME} without a default, or ${file:PATH}",
             )
-
-
-def _of(one: Declared) -> str:
-    return f"in the {one.kind}"
 
 
 def _secrets(item: Item, path: str) -> Iterator[tuple[str, Place]]:

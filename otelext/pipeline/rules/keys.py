@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otelext.pipeline import schema
+from otelext.pipeline.configuration import SECTIONS
 from otelext.pipeline.finding import Finding, Rule
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ SECTION: Final = Rule(
 )
 RULES: Final = (UNKNOWN, IGNORED, ADDRESS, SECTION)
 
-_SECTIONS: Final = ("receivers", "processors", "exporters", "connectors", "extensions", "service")
+_SECTIONS: Final = (*SECTIONS.values(), "service")
 _ADDRESS: Final = ("telemetry", "metrics", "address")
 _READERS: Final = "readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: 8888}}}}]"
 

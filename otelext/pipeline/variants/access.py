@@ -14,17 +14,18 @@ if TYPE_CHECKING:
 
     from otelext.pipeline.options import Options
 
-_BY_HAND: Final = "whoever else may send to this gateway is believed too. access/mtls.yaml leaves agents alone in."
+BY_HAND: Final = "whoever else may send to this gateway is believed too. access/mtls.yaml leaves agents alone in."
+"""What `gateway.yaml` says of who is believed, where nothing guards its receiver."""
 
 
 def apply(root: CommentedMap, options: Options) -> None:
     """Ask senders for what was chosen, and show gateways the same."""
     for name in overlays(options):
         _lay_over(root, load(read(f"access/{name}.yaml")))
-    if options.is_default or _BY_HAND not in said(root["processors"], "transform/body"):
+    if options.is_default or BY_HAND not in said(root["processors"], "transform/body"):
         return
     if "mtls" in options.auth:
-        reword(root["processors"], "transform/body", _BY_HAND, "whoever else shows such a certificate is believed too.")
+        reword(root["processors"], "transform/body", BY_HAND, "whoever else shows such a certificate is believed too.")
     else:
         reword(root["processors"], "transform/body", "access/mtls.yaml leaves", "--auth mtls leaves")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelext.pipeline.commented import load, remove, replace, reword, said
 from otelext.pipeline.templates import read
+from otelext.pipeline.variants.access import BY_HAND
 from otelext.pipeline.wiring import swap
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _consume(root: CommentedMap, options: Options) -> None:
     reword(
         processors,
         "transform/body",
-        "whoever else may send to this gateway is believed too. access/mtls.yaml leaves agents alone in.",
+        BY_HAND,
         "whoever else may write to the topics is believed too.",
     )
     _reword_receiver(root["receivers"], options)
