@@ -21,7 +21,8 @@ class Finding:
             `skipped`: not looked at, as the user asked for or as an earlier check failed.
         summary: One line for people: what is, with the value that was looked at. Never a credential.
         cause: Most likely cause, None where nothing is wrong.
-        next_step: The next command to type, or the setting to make; None where nothing is wrong.
+        next_step: The next command to type, or the setting to make, and behind it, after three spaces and in brackets, what
+            is to be said of it; None where nothing is wrong. `command` and `hint` are the two.
         evidence: What the cause was concluded from, as others said it, such as the text of an answer.
     """
 

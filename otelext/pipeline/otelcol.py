@@ -8,6 +8,10 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from otelext.pipeline.configuration import SECTIONS
 from otelext.pipeline.finding import Finding, Rule
 from otelext.pipeline.yaml_tree import Place
 
@@ -28,6 +32,21 @@ _LINE: Final = re.compile(r"line (\d+)")
 def program() -> str | None:
     """The path of the Collector on PATH, None if there is none."""
     return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
+
+
+def components(binary: str) -> frozenset[tuple[str, str]]:
+    """Kinds and types that the Collector was built with: one of another distribution has others than contrib.
+
+    Raises:
+        OSError: The program can't be started, or does not list them.
+        subprocess.TimeoutExpired: It took longer than 30 s.
+    """
+    done = subprocess.run([binary, "components"], capture_output=True, timeout=_SECONDS, check=False)  # noqa: S603  # as below
+    try:
+        listed = YAML(typ="safe").load(done.stdout.decode(errors="replace"))
+        return frozenset((kind, one["name"]) for kind, section in SECTIONS.items() for one in listed.get(section) or ())
+    except (YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise OSError(f"it lists no components, and ended with status {done.returncode}") from error
 
 
 def check(binary: str, files: Sequence[str]) -> list[Finding]:

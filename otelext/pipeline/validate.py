@@ -9,13 +9,13 @@ from otelext.pipeline.rules import components, delivery, exposure, keys, order, 
 from otelext.pipeline.yaml_tree import overlaid, read
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from otelext.pipeline.finding import Finding, Rule
 
-_OF_ONE: Final = (components, keys, pipelines, order, delivery, exposure, sockets)
+_OF_ONE: Final = (keys, pipelines, order, delivery, exposure, sockets)
 
-RULES: Final[tuple[Rule, ...]] = tuple(rule for subject in (*_OF_ONE, tiers) for rule in subject.RULES)
+RULES: Final[tuple[Rule, ...]] = tuple(rule for subject in (components, *_OF_ONE, tiers) for rule in subject.RULES)
 
 
 def load(path: str, overlays: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Configuration:
@@ -35,12 +35,16 @@ def load(path: str, overlays: Sequence[str] = (), environ: Mapping[str, str] | N
     return Configuration(root)
 
 
-def validate(configurations: Sequence[Configuration]) -> list[Finding]:
+def validate(
+    configurations: Sequence[Configuration], built_in: Container[tuple[str, str]] = frozenset()
+) -> list[Finding]:
     """All findings, by file and line.
 
     Args:
         configurations: One, or the tiers of one pipeline, which are looked at together too.
+        built_in: Kinds and types that the Collector that will run has, where contrib has them not.
     """
     found = [finding for config in configurations for subject in _OF_ONE for finding in subject.check(config)]
+    found += (finding for config in configurations for finding in components.check(config, built_in))
     found += tiers.check(configurations)
     return sorted(set(found), key=lambda one: (one.place.file, one.place.line, one.rule.id, one.message))

@@ -137,6 +137,26 @@ def test_standard_input_is_read_once(faulty: Path) -> None:
     assert "refused-by-otelcol" not in done.output
 
 
+def test_what_a_collector_on_path_was_built_with_is_known(faulty: Path) -> None:
+    (faulty / "own.yaml").write_text(FAULTY.replace("  otlp:", "  of_our_own:"))
+    assert "there is no receiver of type of_our_own" in run("own.yaml").output
+    (faulty / "otelcol").write_text(
+        "#!/bin/sh\n[ $1 = validate ] || printf 'receivers:\\n  - name: of_our_own\\nexporters: []\\nproviders:\\n'\n"
+    )
+    (faulty / "otelcol").chmod(stat.S_IRWXU)
+    assert "of type of_our_own" not in run("own.yaml").output
+    assert "of type of_our_own" in run("--no-otelcol", "own.yaml").output
+
+
+@pytest.mark.parametrize("listed", ["", "receivers: [", "a text"])
+def test_a_collector_that_lists_no_components_is_said_to(faulty: Path, listed: str) -> None:
+    (faulty / "otelcol").write_text(f"#!/bin/sh\nprintf '{listed}'\n")
+    (faulty / "otelcol").chmod(stat.S_IRWXU)
+    done = run("faulty.yaml")
+    assert f"{faulty / 'otelcol'} was not asked for its components: it lists no components" in done.output
+    assert "the receiver otlp is used nowhere" in done.output
+
+
 def test_where_a_collector_refuses_a_file_with_variables_they_are_told_to_be_set(faulty: Path) -> None:
     (faulty / "otelcol").write_text("#!/bin/sh\necho 'Error: no such file' >&2\nexit 1\n")
     (faulty / "otelcol").chmod(stat.S_IRWXU)

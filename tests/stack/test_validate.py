@@ -36,6 +36,12 @@ def refused(binary: Path, file: Path) -> bool:
     return bool(otelcol.check(str(binary), [str(file)]))
 
 
+def test_the_collector_says_what_it_was_built_with(programs: dict[str, Path]) -> None:
+    built_in = otelcol.components(str(programs["otelcol"]))
+    assert {("receiver", "otlp"), ("exporter", "otlp_http"), ("connector", "span_metrics")} <= built_in
+    assert ("processor", "batch") not in built_in
+
+
 def test_the_collector_takes_what_has_no_fault(programs: dict[str, Path], tmp_path: Path) -> None:
     assert not refused(programs["otelcol"], written(CLEAN, tmp_path))
 

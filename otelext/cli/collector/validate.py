@@ -80,8 +80,9 @@ def command(
     except UnreadableError as error:
         click.echo(f"Error: {error}", err=True)
         raise SystemExit(_UNREADABLE) from error
-    findings = validate(configurations)
-    if otelcol and (binary := collector.program()):
+    binary = collector.program() if otelcol else None
+    findings = validate(configurations, _built_in(binary) if binary else frozenset())
+    if binary:
         findings += _asked(binary, files, overlays)
     levels = list(_COLOURS)
     kept = [
@@ -96,6 +97,16 @@ def command(
     else:
         _print(kept, files)
     raise SystemExit(1 if kept else 0)
+
+
+def _built_in(binary: str) -> frozenset[tuple[str, str]]:
+    from otelext.pipeline import otelcol  # noqa: PLC0415 (needs an extra)
+
+    try:
+        return otelcol.components(binary)
+    except (OSError, subprocess.SubprocessError) as error:
+        click.echo(f"{binary} was not asked for its components: {error}", err=True)
+        return frozenset()
 
 
 def _asked(binary: str, files: Sequence[str], overlays: Sequence[str]) -> list[Finding]:

@@ -10,7 +10,7 @@ class Cause(NamedTuple):
 
     Attributes:
         text: The most likely cause, for people.
-        next_step: The next command to type, or the setting to make.
+        next_step: The next command to type, or the setting to make, as in `Finding`.
         evidence: What it was concluded from, as others said it.
     """
 

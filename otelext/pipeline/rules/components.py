@@ -9,7 +9,7 @@ from otelext.pipeline.configuration import KINDS, SECTIONS
 from otelext.pipeline.finding import Finding, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from otelext.pipeline.configuration import Configuration, Declared
 
@@ -46,10 +46,16 @@ _RETIRED: Final = {
 }
 
 
-def check(config: Configuration) -> Iterator[Finding]:
-    """Look at the type of each declared component."""
+def check(config: Configuration, built_in: Container[tuple[str, str]]) -> Iterator[Finding]:
+    """Look at the type of each declared component.
+
+    Args:
+        config: Whose.
+        built_in: Kinds and types that are there although contrib has them not.
+    """
     for one in config.components:
-        yield from _type(one)
+        if (one.kind, one.type) not in built_in or schema.component(one.kind, one.type) is not None:
+            yield from _type(one)
 
 
 def _type(one: Declared) -> Iterator[Finding]:
