@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collector.tools.stack import NoGo, NotBuilt, binaries
+from tests.stack.certificates import Certificates
 from tests.stack.collectors import TwoTiers
 from tests.stack.stack import Stack
 
@@ -36,3 +37,9 @@ def tiers(stack: Stack, programs: dict[str, Path], tmp_path_factory: pytest.Temp
     """An agent and three gateways in front of the backends of `stack`; whoever stops one starts it again."""
     with TwoTiers(tmp_path_factory.mktemp("tiers"), programs["otelcol"], stack) as tiers:
         yield tiers
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """For the tests of one file, which may renew them."""
+    return Certificates.made(tmp_path_factory.mktemp("certificates"))

@@ -18,21 +18,16 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from otelext import semconv
 from tests.stack import otlp_json
 from tests.stack.access import EMPTY, exported, grpc_status, message
-from tests.stack.certificates import Certificates
 from tests.stack.collectors import FILES, NO_LOG_FILES, Collector, backends
 from tests.stack.servers import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.stack.certificates import Certificates
     from tests.stack.stack import Stack
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates.made(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")

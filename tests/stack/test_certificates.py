@@ -36,11 +36,6 @@ def _no_other_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates.made(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module")
 def asking_for_certificates(
     stack: Stack,
     programs: dict[str, Path],

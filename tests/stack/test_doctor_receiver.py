@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stack.certificates import Certificates
 from tests.stack.collectors import Collector, backends
 from tests.stack.composition import free_ports
 from tests.stack.doctor import at, examined
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.stack.certificates import Certificates
     from tests.stack.doctor import Examined
     from tests.stack.stack import Stack
 
@@ -136,11 +136,6 @@ def test_credentials(stack: Stack, asking_for_tokens: Collector, protocol: str) 
     right = found(OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20the-token")
     assert right.status == 0, right.report
     assert set(right.levels.values()) <= {"ok", "skipped"}
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates.made(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from tests.collector.configurations import FOLDER
 from tests.pipeline.choices import every, pairwise
 from tests.stack import otlp_json
 from tests.stack.backends import Prometheus
-from tests.stack.certificates import Certificates
 from tests.stack.collectors import NO_LOG_FILES, Collector, backends
 from tests.stack.composition import Command, free_port
 from tests.stack.item import TOKEN, Item
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.stack.certificates import Certificates
     from tests.stack.stack import Stack
 
 pytestmark = pytest.mark.timeout(300)
@@ -46,11 +46,6 @@ def rendered(options: Options, folder: Path) -> str:
     file = folder / f"{name_of(options)}.yaml"
     file.write_text(render(options))
     return str(file)
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates.made(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")

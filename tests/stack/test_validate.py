@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -17,6 +18,7 @@ from tests.stack.composition import free_port
 from tests.stack.servers import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 # What the Collector's own `validate` lets through, and what comes of it.
@@ -34,6 +36,21 @@ def written(text: str, folder: Path) -> Path:
 
 def refused(binary: Path, file: Path) -> bool:
     return bool(otelcol.check(str(binary), [str(file)]))
+
+
+@contextmanager
+def started(binary: Path, file: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """The Collector on a file, and what it writes."""
+    log = file.with_name("log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [binary, f"--config={file}"], stdout=output, stderr=output, env={"PATH": os.environ["PATH"]}
+        )
+    try:
+        yield process, log
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_the_collector_says_what_it_was_built_with(programs: dict[str, Path]) -> None:
@@ -73,17 +90,9 @@ def test_the_collector_ends_at_its_start_with_what_only_that_can_tell(
     text = CLEAN.replace(old, new, 1).replace("service:\n", telemetry)
     file = written(text.replace("4317", str(free_port())).replace("4318", str(free_port())), tmp_path)
     assert not refused(programs["otelcol"], file)
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [programs["otelcol"], f"--config={file}"], stdout=output, stderr=output, env={"PATH": os.environ["PATH"]}
-        )
-    try:
+    with started(programs["otelcol"], file) as (process, log):
         assert until(lambda: process.poll() is not None, "the end of the Collector")
         assert process.returncode == 1, log.read_text()
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_the_collector_takes_an_endpoint_that_is_no_url_and_cannot_send_to_it(
@@ -95,12 +104,7 @@ def test_the_collector_takes_an_endpoint_that_is_no_url_and_cannot_send_to_it(
     file = written(text.replace("service:\n", "service:\n  telemetry: {metrics: {level: none}}\n"), tmp_path)
     assert [one.rule.id for one in validate([load(str(file))])] == ["endpoint-form"]
     assert not refused(programs["otelcol"], file)
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [programs["otelcol"], f"--config={file}"], stdout=output, stderr=output, env={"PATH": os.environ["PATH"]}
-        )
-    try:
+    with started(programs["otelcol"], file) as (_process, log):
         metric = {"name": "m", "gauge": {"dataPoints": [{"asInt": 1, "timeUnixNano": str(time.time_ns())}]}}
         body = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}
 
@@ -112,6 +116,3 @@ def test_the_collector_takes_an_endpoint_that_is_no_url_and_cannot_send_to_it(
 
         until(sent, "the receiver")
         assert until(lambda: b"unsupported protocol scheme" in log.read_bytes(), "the exporter's failure")
-    finally:
-        process.kill()
-        process.wait()

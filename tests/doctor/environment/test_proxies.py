@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-import ssl
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.doctor.environment.looks import PATH, only, wrong
+from tests.doctor.sockets import http_server
 from tests.stack.certificates import Authority
 
 if TYPE_CHECKING:
@@ -170,32 +168,6 @@ def test_a_proxy_of_another_scheme_is_no_matter() -> None:
     )
 
 
-class Receiver(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def tls_receiver(certificate) -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.chain, certificate.key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
-
-
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command makes the certificates")
 @pytest.mark.parametrize("bundle", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_a_bundle_that_wins_over_the_authority_is_named(tmp_path, service, bundle) -> None:
@@ -204,7 +176,7 @@ def test_a_bundle_that_wins_over_the_authority_is_named(tmp_path, service, bundl
     del theirs
     trusted = {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / "ours.crt")}
     overridden = {**trusted, bundle: str(tmp_path / "theirs.crt")}
-    with tls_receiver(certificate) as port:
+    with http_server(lambda *_: (200, {}, b""), certificate) as port:
         url = f"https://localhost:{port}"
         assert service.export(f"{url}/v1/traces", trusted) == "SUCCESS"
         assert service.export(f"{url}/v1/traces", overridden) == "FAILURE"
