@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     _F = TypeVar("_F", bound=Finding)
 
+_SCHEMES: Final = ("bearer", "basic")
 HIDDEN: Final = "****"
 _SHORTEST: Final = 4
 """Shorter than this nothing is a secret, and replacing it would make a text unreadable."""
@@ -38,8 +39,7 @@ class Credentials:
             for name, value in place.headers:
                 # The name of a tenant is none, and helps to find it.
                 if name.lower() != "x-scope-orgid":
-                    found |= {value, *value.split()}
-        found -= {"Bearer", "Basic", "bearer", "basic"}
+                    found |= _of_header(value)
         return cls(tuple(sorted((value for value in found if len(value) >= _SHORTEST), key=len, reverse=True)))
 
     def hidden(self, finding: _F) -> _F:
@@ -56,3 +56,11 @@ class Credentials:
         for value in self.values:
             text = text.replace(value, HIDDEN)
         return text
+
+
+def _of_header(value: str) -> set[str]:
+    """A header's value and its words, but for the scheme that it may begin with."""
+    words = value.split()
+    if words and words[0].lower() in _SCHEMES:
+        del words[0]
+    return {value, *words} if words else set()

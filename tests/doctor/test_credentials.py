@@ -11,7 +11,7 @@ from otelext.doctor.settings import accesses
 TOKENS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=4, max_size=30)
 
 
-@given(TOKENS, TOKENS, TOKENS)
+@given(TOKENS | st.just("Bearer"), TOKENS | st.just("basic"), TOKENS)
 def test_what_quotes_a_credential_is_printed_without_it(token: str, password: str, key: str) -> None:
     environ = {
         "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{token}",
