@@ -73,8 +73,9 @@ def test_our_own_have_none_with_access(name: str, over: str) -> None:
     assert validate([load(str(ROOT / "collector" / name), [str(ROOT / "collector" / "access" / over)])]) == []
 
 
-def test_our_tiers_fit_together() -> None:
-    assert validate([load(str(ROOT / "collector" / name)) for name in ("agent.yaml", "gateway.yaml")]) == []
+@pytest.mark.parametrize("names", [("agent.yaml", "gateway.yaml"), ("agent.yaml", "gateway.yaml", "single.yaml")])
+def test_our_tiers_fit_together(names: tuple[str, ...]) -> None:
+    assert validate([load(str(ROOT / "collector" / name)) for name in names]) == []
 
 
 def test_asking_for_credentials_may_be_open_to_all(check: Check) -> None:

@@ -36,15 +36,20 @@ def check(configs: Sequence[Configuration]) -> Iterator[Finding]:
 def _between(config: Configuration, sampler: Configuration) -> Iterator[Finding]:
     doors = [socket for socket in sockets(sampler) if socket.protocol]
     by_kafka = any(one.kind == "receiver" and one.type == "kafka" for one in sampler.running)
+    # Names tell nothing across files, but where the sampler sends to itself is no door of its own: it is a backend.
+    backends = {(target.address.host, target.address.port) for target in targets(sampler)}
     reached = {
-        target.exporter.id for target in targets(config) for door in doors if target.address.port == door.address.port
+        target.exporter.id
+        for target in targets(config)
+        for door in doors
+        if target.address.port == door.address.port and (target.address.host, target.address.port) not in backends
     }
     senders = [
         one
         for one in config.running
         if one.kind == "exporter" and any(p.signal == "traces" for p in config.used_by("exporter", one.id))
     ]
-    # Where one sends by trace, another at a like port is taken to send elsewhere: names tell nothing across files.
+    # Where one sends by trace, another at a like port is taken to send elsewhere.
     if any(one.type == "loadbalancing" for one in senders):
         reached = set()
     for one in senders:
