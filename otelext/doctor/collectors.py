@@ -24,6 +24,8 @@ _SORTING: Final = frozenset({"filter/made_by_collectors", "filter/not_made_by_co
 _TAIL_SAMPLING: Final = "otelcol_processor_tail_sampling_sampling_traces_on_memory(_total)?"
 _WINDOW: Final = "5m"
 _LOG_WINDOW_S: Final = 180.0
+# Collectors say it every 15 s. What is older may be the last word of one that is gone: Prometheus holds it for minutes.
+_QUEUE_WINDOW_S: Final = 30.0
 _EXPORT_FAILED: Final = "Exporting failed"
 _DROPPED: Final = "Dropping data"
 # Every Collector counts something of these.
@@ -94,8 +96,7 @@ def telemetry(prometheus: Prometheus | None, loki: Loki | None, since: int) -> T
                 if (name := labels.get("service_name") or labels.get("job"))
             }
             for signal in SIGNALS:
-                queue = f'max by (exporter) (otelcol_exporter_queue_size{{data_type="{signal}"}}) > 0'
-                queued[signal] = _by(prometheus, "exporter", queue)
+                queued[signal] = _queued(prometheus, signal, since / 1e9)
                 failed = f"otelcol_exporter_send_failed_{ITEMS[signal]}"
                 given_up[signal] = _by(prometheus, "exporter", _risen("exporter", failed))
                 removed = f"otelcol_processor_filter_{_FILTERED[signal]}_filtered"
@@ -132,6 +133,16 @@ def _risen(label: str, name: str) -> str:
     new = f"sum by ({label}) ({series}) unless sum by ({label}) ({series} offset {_WINDOW})"
     # The brackets matter: `>` binds closer than `unless`, and what never rose would be among it.
     return f"(sum by ({label}) (increase({series}[{_WINDOW}])) >= 0.5) or (({new}) > 0)"
+
+
+def _queued(prometheus: Prometheus, signal: Signal, since: float) -> dict[str, float]:
+    """What waits in queues by exporter: said since then where one said anything, else shortly before."""
+    sizes = f'otelcol_exporter_queue_size{{data_type="{signal}"}}'
+    said = [
+        _by(prometheus, "exporter", f"max by (exporter) ({sizes} and (timestamp({sizes}) >= {moment:.3f}))")
+        for moment in (since - _QUEUE_WINDOW_S, since)
+    ]
+    return {exporter: size for exporter, size in (said[0] | said[1]).items() if size > 0}
 
 
 def _by(prometheus: Prometheus, label: str, expression: str) -> dict[str, float]:

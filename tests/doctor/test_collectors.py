@@ -50,3 +50,14 @@ def test_a_sampler_that_waits_for_the_end_of_traces_is_known() -> None:
     late = Asked(lambda one: [({}, 1.0)] if "tail_sampling_sampling_traces_on_memory" in one else [])
     assert telemetry(late, None, 0).decides_late  # type: ignore[arg-type]
     assert not telemetry(Asked(lambda _: []), None, 0).decides_late  # type: ignore[arg-type]
+
+
+def test_a_queue_of_a_collector_that_is_gone_is_not_the_queue_of_one_that_speaks() -> None:
+    said = {70.0: {"otlp_grpc/jaeger": 289.0, "kafka": 2.0}, 100.0: {"otlp_grpc/jaeger": 0.0}}
+
+    def answer(expression: str) -> list[Any]:
+        moment = re.search(r">= ([0-9.]+)", expression) if "queue_size" in expression else None
+        return [({"exporter": name}, size) for name, size in said[float(moment[1])].items()] if moment else []
+
+    found = telemetry(Asked(answer), None, 100 * 10**9)  # type: ignore[arg-type]
+    assert found.queued["traces"] == {"kafka": 2.0}

@@ -285,6 +285,15 @@ def test_sampling_that_drops_the_canary(stack: Stack, collector: Start) -> None:
     assert "samplers dropped" in str(found["trace"]["evidence"])
 
 
+def test_a_queue_of_a_collector_that_is_gone_explains_nothing(stack: Stack, collector: Start) -> None:
+    gone = collector(QUICK, TRACES_ENDPOINT=closed())
+    assert "waits in the exporter's queue" in examined(at(stack, gone.otlp_http))["trace"]["cause"]
+    gone.stop()
+    made = collector(QUICK, file="gateway.yaml", DECISION_WAIT_AFTER_ROOT="60s")
+    found = examined(at(stack, made.otlp_http))
+    names(found, "trace", "has not decided", "--timeout 150", skipped={"exemplar_to_trace", "trace_to_log"})
+
+
 def test_a_gateway_keeps_canaries_and_shows_them_when_it_has_decided(stack: Stack, collector: Start) -> None:
     made = collector(file="gateway.yaml", DECISION_WAIT_AFTER_ROOT="2s", SAMPLING_PERCENTAGE=0)
     found = examined(at(stack, made.otlp_http), timeout=15)
