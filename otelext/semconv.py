@@ -124,6 +124,16 @@ HW_ID: Final = "hw.id"
 HW_NAME: Final = "hw.name"
 HW_PARENT: Final = "hw.parent"
 HW_TYPE: Final = "hw.type"
+HW_SENSOR_LOCATION: Final = "hw.sensor_location"
+HW_GPU_TASK: Final = "hw.gpu.task"
+IO_DIRECTION: Final = "network.io.direction"
+# Where that convention has none.
+GPU_INDEX: Final = "vlm.gpu.index"
+GPU_PCI_BUS: Final = "vlm.gpu.pci_bus"
+GPU_LINK: Final = "vlm.gpu.link"
+GPU_CLOCK_DOMAIN: Final = "vlm.gpu.clock.domain"
+GPU_THROTTLE_REASON: Final = "vlm.gpu.throttle.reason"
+GPU_ALLOCATOR_STATE: Final = "vlm.gpu.allocator.state"
 
 SPAN_ATTRIBUTES: Final = frozenset(
     {
@@ -241,11 +251,57 @@ RESULT_INVALID: Final = "invalid"
 RESULT_HIT: Final = "hit"
 RESULT_MISS: Final = "miss"
 
+HW_TYPE_GPU: Final = "gpu"
+HW_TYPE_FAN: Final = "fan"
+TASK_GENERAL: Final = "general"
+SENSOR_GPU: Final = "gpu"
+SENSOR_MEMORY: Final = "memory"
+RECEIVE: Final = "receive"
+TRANSMIT: Final = "transmit"
+LINK_PCIE: Final = "pcie"
+LINK_NVLINK: Final = "nvlink"
+CLOCK_SM: Final = "sm"
+CLOCK_MEMORY: Final = "memory"
+ECC_CORRECTED: Final = "ecc_corrected"
+ECC_UNCORRECTED: Final = "ecc_uncorrected"
+GPU_LOST: Final = "gpu_lost"
+XID: Final = "xid_{number}"
+"""What `error.type` says of an Xid error: https://docs.nvidia.com/deploy/xid-errors/"""
+ALLOCATED: Final = "allocated"
+RESERVED: Final = "reserved"
+ENERGY_ACTIVE: Final = "active"
+ENERGY_IDLE: Final = "idle"
+ENERGY_FROM_COUNTER: Final = "counter"
+ENERGY_FROM_POWER: Final = "power"
+
+THROTTLE_REASONS: Final = (
+    "applications_clocks_setting",
+    "sw_power_cap",
+    "hw_slowdown",
+    "sync_boost",
+    "sw_thermal_slowdown",
+    "hw_thermal_slowdown",
+    "hw_power_brake_slowdown",
+    "display_clock_setting",
+)
+"""Why clocks are below their maximum, NVML's `nvmlClocksEventReason*` but for `GpuIdle`, which holds nobody back."""
+
 # --- limits ---------------------------------------------------------------------------------------
 
 MAX_STAGES: Final = 64
+MAX_DEVICES: Final = 512
+"""Distinct devices, MIG devices and fans included: the driver names them, and a host has no more."""
 MAX_VALUES: Final = 50
-"""Distinct values a process may put into any metric attribute but `vlm.stage`, models included."""
+"""Distinct values a process may put into any other metric attribute, models included."""
+
+MAXIMA: Final = {
+    STAGE: MAX_STAGES,
+    HW_ID: MAX_DEVICES,
+    HW_PARENT: MAX_DEVICES,
+    GPU_INDEX: MAX_DEVICES,
+    GPU_PCI_BUS: MAX_DEVICES,
+}
+"""Attributes with another limit than `MAX_VALUES`."""
 
 ALWAYS_KEPT: Final = {STAGE: (*KNOWN_STAGES, UNATTRIBUTED_STAGE), OUTCOME: tuple(o.value for o in Outcome)}
 """Values that keep their place under the limit whether or not they were seen yet."""
@@ -532,6 +588,186 @@ WORKER_ERRORS: Final = Metric(
     Producer.SELF,
 )
 
+_HARDWARE = (HW_ID, HW_NAME, HW_TYPE, GPU_INDEX, GPU_PCI_BUS)
+_GPU_OR_MIG = (*_HARDWARE, HW_PARENT)
+
+GPU_UTILIZATION: Final = Metric(
+    "hw.gpu.utilization",
+    Kind.OBSERVABLE_GAUGE,
+    "1",
+    "Share of time in which at least one kernel ran: busy, not efficient.",
+    Producer.GPU,
+    (*_GPU_OR_MIG, HW_GPU_TASK),
+)
+GPU_MEMORY_UTILIZATION: Final = Metric(
+    "hw.gpu.memory.utilization",
+    Kind.OBSERVABLE_GAUGE,
+    "1",
+    "Share of GPU memory that is used.",
+    Producer.GPU,
+    _GPU_OR_MIG,
+)
+GPU_MEMORY_USAGE: Final = Metric(
+    "hw.gpu.memory.usage",
+    Kind.OBSERVABLE_UP_DOWN_COUNTER,
+    "By",
+    "GPU memory that is used.",
+    Producer.GPU,
+    _GPU_OR_MIG,
+)
+GPU_MEMORY_LIMIT: Final = Metric(
+    "hw.gpu.memory.limit",
+    Kind.OBSERVABLE_UP_DOWN_COUNTER,
+    "By",
+    "Size of GPU memory.",
+    Producer.GPU,
+    _GPU_OR_MIG,
+)
+HW_TEMPERATURE: Final = Metric(
+    "hw.temperature",
+    Kind.OBSERVABLE_GAUGE,
+    "Cel",
+    "Temperature of a GPU's die or memory.",
+    Producer.GPU,
+    (*_HARDWARE, HW_SENSOR_LOCATION),
+)
+HW_POWER: Final = Metric("hw.power", Kind.OBSERVABLE_GAUGE, "W", "Power that a GPU draws.", Producer.GPU, _HARDWARE)
+HW_ENERGY: Final = Metric(
+    "hw.energy",
+    Kind.OBSERVABLE_COUNTER,
+    "J",
+    "Energy that a GPU used since this process reads it.",
+    Producer.GPU,
+    (*_HARDWARE, ENERGY_SOURCE),
+)
+GPU_IO: Final = Metric(
+    "hw.gpu.io",
+    Kind.OBSERVABLE_COUNTER,
+    "By",
+    "Bytes that a GPU received and transmitted since this process reads it.",
+    Producer.GPU,
+    (*_HARDWARE, IO_DIRECTION, GPU_LINK),
+)
+HW_ERRORS: Final = Metric(
+    "hw.errors",
+    Kind.OBSERVABLE_COUNTER,
+    "{error}",
+    "Errors of a GPU since this process reads it: ECC, Xid, and that it was lost.",
+    Producer.GPU,
+    (*_HARDWARE, ERROR_TYPE),
+)
+HW_FAN_SPEED_RATIO: Final = Metric(
+    "hw.fan.speed_ratio",
+    Kind.OBSERVABLE_GAUGE,
+    "1",
+    "Speed of a GPU's fans as a share of their maximum.",
+    Producer.GPU,
+    (*_HARDWARE, HW_PARENT),
+)
+GPU_MEMORY_ACTIVITY: Final = Metric(
+    "vlm.gpu.memory.activity",
+    Kind.OBSERVABLE_GAUGE,
+    "1",
+    "Share of time in which GPU memory was read or written.",
+    Producer.GPU,
+    _GPU_OR_MIG,
+)
+GPU_SM_ACTIVITY: Final = Metric(
+    "vlm.gpu.sm.activity",
+    Kind.OBSERVABLE_GAUGE,
+    "1",
+    "Share of streaming multiprocessors that were busy, over time.",
+    Producer.GPU,
+    _GPU_OR_MIG,
+)
+GPU_TENSOR_ACTIVITY: Final = Metric(
+    "vlm.gpu.tensor.activity",
+    Kind.OBSERVABLE_GAUGE,
+    "1",
+    "Share of time in which tensor cores were busy.",
+    Producer.GPU,
+    _GPU_OR_MIG,
+)
+GPU_CLOCK: Final = Metric(
+    "vlm.gpu.clock",
+    Kind.OBSERVABLE_GAUGE,
+    "Hz",
+    "Clock frequency of a GPU.",
+    Producer.GPU,
+    (*_HARDWARE, GPU_CLOCK_DOMAIN),
+)
+GPU_THROTTLING: Final = Metric(
+    "vlm.gpu.throttling",
+    Kind.OBSERVABLE_GAUGE,
+    "1",
+    "1 while this reason holds a GPU's clocks down, else 0.",
+    Producer.GPU,
+    (*_HARDWARE, GPU_THROTTLE_REASON),
+)
+GPU_PERFORMANCE_STATE: Final = Metric(
+    "vlm.gpu.performance_state",
+    Kind.OBSERVABLE_GAUGE,
+    "1",
+    "Performance state of a GPU, from 0 (fastest) to 15.",
+    Producer.GPU,
+    _HARDWARE,
+)
+GPU_PROCESS_MEMORY: Final = Metric(
+    "vlm.gpu.process.memory",
+    Kind.OBSERVABLE_UP_DOWN_COUNTER,
+    "By",
+    "GPU memory that this process uses.",
+    Producer.GPU,
+    _GPU_OR_MIG,
+)
+GPU_ALLOCATOR_MEMORY: Final = Metric(
+    "vlm.gpu.allocator.memory",
+    Kind.OBSERVABLE_UP_DOWN_COUNTER,
+    "By",
+    "GPU memory that PyTorch's allocator of this process gave out (allocated) or holds (reserved).",
+    Producer.GPU,
+    (*_GPU_OR_MIG, GPU_ALLOCATOR_STATE),
+)
+ENERGY: Final = Metric(
+    "vlm.energy",
+    Kind.OBSERVABLE_COUNTER,
+    "J",
+    "Energy of this process's GPUs: its inferences' share of it by model, and what was used while none was active.",
+    Producer.GPU,
+    (REQUEST_MODEL, ENERGY_STATE, ENERGY_SOURCE),
+)
+GPU_POLL_AGE: Final = Metric(
+    "otelext.gpu.poll.age",
+    Kind.OBSERVABLE_GAUGE,
+    "s",
+    "Time since the GPUs were last read; it grows while a call of the driver hangs.",
+    Producer.GPU,
+)
+
+GPU_METRICS: Final = (
+    GPU_UTILIZATION,
+    GPU_MEMORY_UTILIZATION,
+    GPU_MEMORY_USAGE,
+    GPU_MEMORY_LIMIT,
+    HW_TEMPERATURE,
+    HW_POWER,
+    HW_ENERGY,
+    GPU_IO,
+    HW_ERRORS,
+    HW_FAN_SPEED_RATIO,
+    GPU_MEMORY_ACTIVITY,
+    GPU_SM_ACTIVITY,
+    GPU_TENSOR_ACTIVITY,
+    GPU_CLOCK,
+    GPU_THROTTLING,
+    GPU_PERFORMANCE_STATE,
+    GPU_PROCESS_MEMORY,
+    GPU_ALLOCATOR_MEMORY,
+    ENERGY,
+    GPU_POLL_AGE,
+)
+"""Every metric of the GPU room."""
+
 CANARY_SERVICE: Final = "otelext-doctor"
 """`service.name` of the canaries that `otelext doctor` sends, by which dashboards and alerts leave them out."""
 CANARY_DURATION: Final = Metric(
@@ -575,6 +811,7 @@ METRICS: Final = {
         WORKER_QUEUE_CAPACITY,
         WORKER_DROPPED,
         WORKER_ERRORS,
+        *GPU_METRICS,
     )
 }
 """The catalogue by metric name."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from otelext import semconv
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 
 class ValueLimits:
@@ -16,15 +16,15 @@ class ValueLimits:
     Declared values always keep their place; values that come with requests share what is left.
     """
 
-    def __init__(self, maximum: int = semconv.MAX_VALUES, maxima: dict[str, int] | None = None) -> None:
+    def __init__(self, maximum: int = semconv.MAX_VALUES, maxima: Mapping[str, int] | None = None) -> None:
         """Make limits.
 
         Args:
             maximum: Distinct values of an attribute.
-            maxima: Other numbers for some attributes; 64 for `vlm.stage` if None.
+            maxima: Other numbers for some attributes; the catalogue's if None.
         """
         self._maximum = maximum
-        self._maxima = {semconv.STAGE: semconv.MAX_STAGES} if maxima is None else maxima
+        self._maxima = semconv.MAXIMA if maxima is None else maxima
         self._admitted: dict[str, set[str]] = {}
         self._declared: dict[str, list[Collection[str]]] = {}
         for key, values in semconv.ALWAYS_KEPT.items():

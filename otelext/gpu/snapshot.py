@@ -1,0 +1,89 @@
+"""What one pass over the GPUs found: immutable, so that whoever exports or prints it waits for no driver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+@dataclass(frozen=True)
+class Device:
+    """A GPU, or one of its MIG devices.
+
+    Attributes:
+        uuid: `GPU-...`, or `MIG-...` of a MIG device; the value of `hw.id`.
+        name: Its product name.
+        index: NVML's number of the physical GPU, in the order of PCI buses.
+        pci_bus: `00000000:01:00.0`, of the physical GPU.
+        parent: The physical GPU's `uuid`; None for a physical GPU.
+    """
+
+    uuid: str
+    name: str
+    index: int
+    pci_bus: str
+    parent: str | None = None
+
+
+class Point(NamedTuple):
+    """One value of a metric, in that metric's unit.
+
+    Attributes:
+        metric: Name in the catalogue.
+        value: The value; of a counter, what was added since this process reads it.
+        attributes: Those that come on top of the device's own.
+    """
+
+    metric: str
+    value: float
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
+class Missing(NamedTuple):
+    """A reading that is not there.
+
+    Attributes:
+        metric: Name in the catalogue.
+        why: NVML's error by name, such as `NVML_ERROR_NOT_SUPPORTED`, or a sentence where it gave none.
+        attributes: As of `Point`.
+    """
+
+    metric: str
+    why: str
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class DeviceReadings:
+    """What was read of one device, and what could not be.
+
+    Attributes:
+        device: Which one.
+        points: Its values.
+        missing: Readings without a value.
+    """
+
+    device: Device
+    points: tuple[Point, ...] = ()
+    missing: tuple[Missing, ...] = ()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One pass.
+
+    Attributes:
+        taken_ns: When it began, by `time.perf_counter_ns`.
+        seconds: How long it took.
+        calls: NVML calls that it made.
+        driver: The driver's version.
+        devices: Physical GPUs by index, each followed by its MIG devices. A GPU that is lost has only its errors.
+        processes: GPU memory of processes that run here, in bytes by device and process id; None where it isn't told.
+    """
+
+    taken_ns: int
+    seconds: float
+    calls: int
+    driver: str
+    devices: tuple[DeviceReadings, ...] = ()
+    processes: dict[str, dict[int, int | None]] = field(default_factory=dict)
