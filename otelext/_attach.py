@@ -22,7 +22,7 @@ from opentelemetry.trace import NoOpTracer, ProxyTracerProvider
 
 from otelext import semconv
 from otelext._version import __version__
-from otelext.capture.binding import Binding, rebind
+from otelext.capture.binding import Binding, current_binding, rebind
 from otelext.capture.failure import report
 from otelext.capture.gauges import LOADED_MODELS, QUEUES, is_size
 from otelext.capture.inference import OPEN
@@ -33,7 +33,7 @@ from otelext.emit.limits import ValueLimits
 from otelext.emit.process import HANDLER, WORKER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Tracer, TracerProvider
@@ -106,7 +106,7 @@ def _instruments_on(provider: MeterProvider) -> Instruments | None:
         if isinstance(provider.get_meter(semconv.SCOPE_NAME, __version__, semconv.SCHEMA_URL), NoOpMeter):
             return None
         instruments = Instruments(provider, limits)
-        for metric, read in _OBSERVED.items():
+        for metric, read in tuple(_OBSERVED.items()):
             instruments.observe(semconv.METRICS[metric], read)
         _instruments[provider] = instruments
     return instruments
@@ -150,6 +150,21 @@ _OBSERVED: Final[dict[str, Callable[[], Iterable[tuple[float, dict[str, str]]]]]
     semconv.WORKER_DROPPED.name: lambda: [(worker.dropped, {})],
     semconv.WORKER_ERRORS.name: lambda: [(worker.errors, {})],
 }
+
+
+def observe(reads: Mapping[str, Callable[[], Iterable[tuple[float, dict[str, str]]]]]) -> None:
+    """Have observable instruments of the catalogue read by these, now and on whatever provider comes; once for each.
+
+    Args:
+        reads: By the metric's name; each tells values with their attributes. None may block.
+    """
+    _OBSERVED.update(reads)
+    for instruments in tuple(_instruments.values()):
+        for metric, read in reads.items():
+            instruments.observe(semconv.METRICS[metric], read)
+    binding = current_binding()
+    if binding.submit is not None:
+        binding.submit(Attached(binding))
 
 
 def _drain_at_exit() -> None:

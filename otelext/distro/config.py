@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from otelext import semconv
 from otelext.capture.failure import report
 from otelext.emit.worker import CAPACITY
 
@@ -21,8 +22,10 @@ _IN_KUBERNETES: Final = "KUBERNETES_SERVICE_HOST"
 _GRACE_PERIOD_IN_KUBERNETES_S: Final = 30.0
 
 
-def _setting(meaning: str, *, default: str = "", share: bool = False) -> dict[str, Any]:
-    return {"meaning": meaning, "default": default, "share": share}
+def _setting(
+    meaning: str, *, default: str = "", share: bool = False, among: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    return {"meaning": meaning, "default": default, "share": share, "among": among}
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class Config:
             The default is that of containers, and in a pod of Kubernetes 30, its own.
         exemplar_ratio: Share of traces, 0 to 1, that may give exemplars, and whose spans say so. None: all may, as the
             SDK has it, and no span says so.
+        gpu: Whether GPUs are read, where NVIDIA's library is installed.
+        gpu_interval: Seconds between two readings.
+        gpu_metrics: The only metrics that are made of them, by name in the catalogue; empty for all.
+        gpu_folder: Folder that the processes of a host share, to read its GPUs once and to share out their energy;
+            empty for one in the system's folder of temporary files.
         instrument: Whether `configure()` loads the installed instrumentations, as `opentelemetry-instrument` does.
     """
 
@@ -61,6 +69,22 @@ class Config:
         default=None,
         metadata=_setting(
             "share of traces, 0 to 1, that may give exemplars; once set, their spans say so", default="1", share=True
+        ),
+    )
+    gpu: bool = field(default=True, metadata=_setting("whether GPUs are read, where NVIDIA's library is installed"))
+    gpu_interval: float = field(default=5.0, metadata=_setting("seconds between two readings of the GPUs"))
+    gpu_metrics: tuple[str, ...] = field(
+        default=(),
+        metadata=_setting(
+            "metrics that are made of them, separated by commas, beside another exporter of GPUs",
+            default="all",
+            among=tuple(metric.name for metric in semconv.GPU_METRICS),
+        ),
+    )
+    gpu_folder: str = field(
+        default="",
+        metadata=_setting(
+            "folder that the processes of a host share, to read its GPUs once", default="otelext-gpu in the temporary one"
         ),
     )
     instrument: bool = field(
@@ -147,6 +171,8 @@ def shown(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple):
         return ",".join(str(item) for item in value)
+    if isinstance(value, str):
+        return value
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -161,6 +187,8 @@ def names(listed: str) -> tuple[str, ...]:
 
 
 def _parsed(text: str, default: object) -> object:
+    if isinstance(default, str):
+        return text
     if isinstance(default, tuple):
         return names(text)
     if isinstance(default, bool):
@@ -180,7 +208,14 @@ def _checked(name: str, value: Any, setting: Field[Any]) -> Any:
     if isinstance(default, tuple):
         if isinstance(value, str) or not all(isinstance(item, str) and item for item in value):
             raise TypeError(f"{name} is a sequence of non-empty str, not {value!r}")
+        unknown = [item for item in value if setting.metadata["among"] and item not in setting.metadata["among"]]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is none of {', '.join(setting.metadata['among'])}")
         return tuple(value)
+    if isinstance(default, str):
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is a str, not {value!r}")
+        return value
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise TypeError(f"{name} is a bool, not {value!r}")

@@ -36,6 +36,10 @@ def test_the_environment_is_read() -> None:
         "OTELEXT_SIGTERM": "No",
         "OTELEXT_GRACE_PERIOD": "60",
         "OTELEXT_EXEMPLAR_RATIO": "0.01",
+        "OTELEXT_GPU": "0",
+        "OTELEXT_GPU_INTERVAL": "1",
+        "OTELEXT_GPU_METRICS": "vlm.energy, vlm.gpu.process.memory",
+        "OTELEXT_GPU_FOLDER": "/run/otelext",
         "OTELEXT_INSTRUMENT": "on",
     }
     assert read(environ) == Config(
@@ -45,6 +49,10 @@ def test_the_environment_is_read() -> None:
         sigterm=False,
         grace_period=60.0,
         exemplar_ratio=0.01,
+        gpu=False,
+        gpu_interval=1.0,
+        gpu_metrics=("vlm.energy", "vlm.gpu.process.memory"),
+        gpu_folder="/run/otelext",
         instrument=True,
     )
 
@@ -89,6 +97,8 @@ def test_settings_can_not_be_changed() -> None:
         ("OTELEXT_EXEMPLAR_RATIO", "1.01", "1"),
         ("OTELEXT_EXEMPLAR_RATIO", "-0.1", "1"),
         ("OTELEXT_EXEMPLAR_RATIO", "nan", "1"),
+        ("OTELEXT_GPU_INTERVAL", "0", "5"),
+        ("OTELEXT_GPU_METRICS", "hw.gpu", "all"),
     ],
 )
 def test_a_bad_value_is_one_warning_with_name_value_and_default(
@@ -125,11 +135,19 @@ def test_no_environment_raises(environ: dict[str, str]) -> None:
         ({"exemplar_ratio": True}, TypeError),
         ({"models": "m"}, TypeError),
         ({"models": [""]}, TypeError),
+        ({"gpu": 1}, TypeError),
+        ({"gpu_interval": 0}, ValueError),
+        ({"gpu_folder": Path("/tmp")}, TypeError),
     ],
 )
 def test_a_bad_override_is_the_callers_error(overrides: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error, match=next(iter(overrides))):
         read({}, **overrides)
+
+
+def test_a_metric_that_no_gpu_has_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match=r"'vlm\.tokens' is none of hw\.gpu\.utilization, .*vlm\.energy"):
+        read({}, gpu_metrics=["vlm.tokens"])
 
 
 def test_defaults_are_set_where_the_user_set_nothing() -> None:
