@@ -84,21 +84,12 @@ static nvmlReturn_t name_of(Which which, char *out, size_t size)
     return scenario_text(which, "name", otherwise, out, size);
 }
 
-/* Domain, bus and device of `00000000:01:00.0`, and of the shorter forms that NVML takes as well. */
-static bool parse_bus(const char *text, unsigned place[3])
+static nvmlReturn_t bus_of(int gpu, unsigned place[3])
 {
-    unsigned function;
-    if (sscanf(text, "%x:%x:%x.%x", &place[0], &place[1], &place[2], &function) >= 3)
-        return true;
-    place[0] = 0;
-    return sscanf(text, "%x:%x.%x", &place[1], &place[2], &function) >= 2;
-}
-
-static nvmlReturn_t bus_of(int gpu, char *out, size_t size)
-{
-    char otherwise[32];
+    char text[32], otherwise[32];
     snprintf(otherwise, sizeof otherwise, "00000000:%02X:00.0", (unsigned)gpu + 1);
-    return scenario_text((Which){gpu, -1}, "pci_bus", otherwise, out, size);
+    nvmlReturn_t result = scenario_text((Which){gpu, -1}, "pci_bus", otherwise, text, sizeof text);
+    return result != NVML_SUCCESS || parse_bus(text, place) ? result : NVML_ERROR_NOT_FOUND;
 }
 
 NVML_API nvmlReturn_t nvmlDeviceGetCount_v2(unsigned *count)
@@ -146,13 +137,11 @@ NVML_API nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, nvmlDevice_t *
 NVML_API nvmlReturn_t nvmlDeviceGetHandleByPciBusId_v2(const char *bus, nvmlDevice_t *device)
 {
     unsigned wanted[3], place[3];
-    char text[32];
     ENTER();
     if (!bus || !device || !parse_bus(bus, wanted))
         return library_leave(NVML_ERROR_INVALID_ARGUMENT);
     for (int gpu = 0; gpu < scenario_gpus(); gpu++)
-        if (bus_of(gpu, text, sizeof text) == NVML_SUCCESS && parse_bus(text, place) &&
-            memcmp(wanted, place, sizeof place) == 0)
+        if (bus_of(gpu, place) == NVML_SUCCESS && memcmp(wanted, place, sizeof place) == 0)
             return found((Which){gpu, -1}, device);
     return library_leave(NVML_ERROR_NOT_FOUND);
 }
@@ -190,16 +179,15 @@ NVML_API nvmlReturn_t nvmlDeviceGetPciInfo_v3(nvmlDevice_t device, nvmlPciInfo_t
     unsigned place[3];
     nvmlReturn_t result;
     ENTER_DEVICE(device, pci);
-    memset(pci, 0, sizeof *pci);
-    if ((result = bus_of(which.gpu, pci->busId, sizeof pci->busId)) != NVML_SUCCESS)
+    if ((result = bus_of(which.gpu, place)) != NVML_SUCCESS)
         return library_leave(result);
-    if (!parse_bus(pci->busId, place))
-        return library_leave(NVML_ERROR_NOT_FOUND);
+    memset(pci, 0, sizeof *pci);
     pci->domain = place[0];
     pci->bus = place[1];
     pci->device = place[2];
     pci->pciDeviceId = 0x233010DE;
     pci->pciSubSystemId = 0x16C110DE;
+    snprintf(pci->busId, sizeof pci->busId, "%08X:%02X:%02X.0", place[0], place[1], place[2]);
     snprintf(pci->busIdLegacy, sizeof pci->busIdLegacy, "%04X:%02X:%02X.0", place[0] & 0xFFFF, place[1] & 0xFF,
              place[2] & 0xFF);
     return library_leave(NVML_SUCCESS);

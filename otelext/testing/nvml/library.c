@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -77,6 +78,9 @@ static nvmlReturn_t follow(const char *function)
         sleep_slice();
         take();
     }
+    const char *path = getenv("OTELEXT_NVML_SCENARIO");
+    fprintf(stderr, "otelext stand-in for NVML: OTELEXT_NVML_SCENARIO must name a file with a scenario, not '%s'\n",
+            path ? path : "");
     return NVML_ERROR_DRIVER_NOT_LOADED;
 }
 

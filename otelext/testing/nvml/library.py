@@ -32,13 +32,15 @@ def build(folder: Path) -> Path:
         return library
     compiler = shutil.which("cc")
     if compiler is None:
-        raise RuntimeError("the stand-in for NVML needs a C compiler, and there is no `cc` on the PATH: install gcc or clang")
+        raise RuntimeError(
+            "the stand-in for NVML needs a C compiler, and there is no `cc` on the PATH: install gcc or clang"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     # Beside it first: whoever loads the library while another process builds it gets a whole one.
     with tempfile.TemporaryDirectory(dir=folder) as beside:
         made = Path(beside) / SONAME
         command = [compiler, *FLAGS, *map(str, sources), "-o", str(made)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
         if done.returncode:
             raise RuntimeError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
         made.replace(library)

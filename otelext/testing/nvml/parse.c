@@ -107,6 +107,12 @@ static bool starts(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+static bool ends(const char *text, const char *suffix)
+{
+    size_t length = strlen(text), rest = strlen(suffix);
+    return length >= rest && strcmp(text + length - rest, suffix) == 0;
+}
+
 /* Reads the digits at *text and what must follow them; -1 where they aren't there or exceed the most. */
 static int number_before(const char **text, const char *after, int most)
 {
@@ -175,7 +181,6 @@ static bool finite_number(const char *word, long double *number)
 static bool parse_value(Place place, const char *key, const char *word, Step *step)
 {
     bool call = starts(key, "call.");
-    size_t length = strlen(key);
     step->kind = NUMBER;
     if (*word == '!') {
         step->kind = ERROR;
@@ -193,7 +198,7 @@ static bool parse_value(Place place, const char *key, const char *word, Step *st
         step->kind = NOT_AVAILABLE;
         return true;
     }
-    if (strcmp(word, "from_power") == 0 && length > 7 && strcmp(key + length - 7, ".energy") == 0) {
+    if (strcmp(word, "from_power") == 0 && ends(key, ".energy")) {
         step->kind = FROM_POWER;
         return true;
     }
@@ -252,10 +257,20 @@ static char *trimmed(char *text)
     return text;
 }
 
+bool parse_bus(const char *text, unsigned place[3])
+{
+    unsigned function;
+    if (sscanf(text, "%x:%x:%x.%x", &place[0], &place[1], &place[2], &function) >= 3)
+        return true;
+    place[0] = 0;
+    return sscanf(text, "%x:%x.%x", &place[1], &place[2], &function) >= 2;
+}
+
 /* Fills the entry; false if the line holds none, or none that is right. */
 static bool parse_line(Place place, char *line, Entry *entry, int *gpu)
 {
     char *equals, *key, *value;
+    unsigned bus[3];
     bool text;
     for (char *hash = line; (hash = strchr(hash, '#')); hash++)
         if (hash == line || isspace((unsigned char)hash[-1])) {
@@ -279,13 +294,16 @@ static bool parse_line(Place place, char *line, Entry *entry, int *gpu)
     strcpy(entry->key, key);
     if (!(entry->text = strdup(value)))
         return false;
-    if (text && *value != '!')
-        return true;
+    if (text && (*value != '!' || *gpu < 0)) /* a device's name may be an error */
+        return !ends(key, ".pci_bus") || parse_bus(value, bus) ||
+               complain(place, "'%s' must be a PCI bus such as 00000000:01:00.0", value);
     if (!parse_steps(place, entry))
         return false;
-    if (strcmp(key, "gpus") == 0 &&
-        (entry->steps[0].kind != NUMBER || entry->steps[0].number < 0 || entry->steps[0].number > MAX_GPUS))
+    bool whole = entry->count == 1 && entry->steps[0].kind == NUMBER && entry->steps[0].number >= 0;
+    if (strcmp(key, "gpus") == 0 && !(whole && entry->steps[0].number <= MAX_GPUS))
         return complain(place, "'%s' must be a number of GPUs from 0 to %d", value, MAX_GPUS);
+    if (strcmp(key, "start") == 0 && !(whole && entry->steps[0].number < 0x1p63L))
+        return complain(place, "'%s' must be nanoseconds of CLOCK_MONOTONIC", value);
     return true;
 }
 

@@ -11,8 +11,10 @@
 
 unsigned long long as_ulonglong(Reading reading)
 {
-    if (!reading.available)
+    if (!reading.available || reading.number >= 0x1p64L)
         return ULLONG_MAX;
+    if (reading.number <= -0x1p63L)
+        return 0;
     return reading.number < 0 ? (unsigned long long)(long long)reading.number : (unsigned long long)reading.number;
 }
 

@@ -131,16 +131,19 @@ const Step *entry_step(const Entry *entry, double at)
     return step;
 }
 
-/* Over the seconds between; while a reading fails it adds nothing. */
-static long double integral(const Entry *entry, double from, double to)
+/* Over the seconds between in which there is a value, which are counted as well. */
+static long double integral(const Entry *entry, double from, double to, double *covered)
 {
     long double sum = 0;
+    *covered = 0;
     for (size_t i = 0; entry && i < entry->count; i++) {
         double begin = entry->steps[i].at, end = i + 1 < entry->count ? entry->steps[i + 1].at : to;
         begin = begin > from ? begin : from;
         end = end < to ? end : to;
-        if (entry->steps[i].kind == NUMBER && end > begin)
+        if (entry->steps[i].kind == NUMBER && end > begin) {
             sum += entry->steps[i].number * (end - begin);
+            *covered += end - begin;
+        }
     }
     return sum;
 }
@@ -158,7 +161,8 @@ static Reading reading_at(Which which, const char *name, double at)
     if (step->kind == NUMBER)
         return (Reading){.available = true, .number = step->number};
     Reading base = reading_at(which, "energy.base", at);
-    long double sum = base.number + integral(scenario_of(which, "power"), 0, at);
+    double covered;
+    long double sum = base.number + integral(scenario_of(which, "power"), 0, at, &covered);
     return (Reading){.available = true, .number = sum > 0 ? sum : 0};
 }
 
@@ -170,8 +174,10 @@ Reading scenario_reading(Which which, const char *name)
 Reading scenario_mean(Which which, const char *name, double from, double to)
 {
     Reading last = reading_at(which, name, to);
-    if (last.code == NVML_SUCCESS && last.available && to > from)
-        last.number = integral(scenario_of(which, name), from, to) / (to - from);
+    double covered;
+    long double sum = integral(scenario_of(which, name), from, to, &covered);
+    if (last.code == NVML_SUCCESS && last.available && covered > 0)
+        last.number = sum / covered;
     return last;
 }
 

@@ -36,6 +36,8 @@ typedef struct {
 /* Parses the text, which it changes; says what is wrong with a line on standard error, and goes on without that line. */
 Scenario *scenario_parse(char *text, const char *path);
 void scenario_free(Scenario *scenario);
+/* Domain, bus and device of `00000000:01:00.0`, and of the shorter forms that NVML takes as well. */
+bool parse_bus(const char *text, unsigned place[3]);
 const Entry *scenario_find(const Scenario *scenario, const char *key);
 
 /* A GPU, or with mig >= 0 one of its MIG devices. */
