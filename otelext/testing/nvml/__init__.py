@@ -1,4 +1,4 @@
-r"""A stand-in for NVIDIA's `libnvidia-ml.so.1`, for tests where no GPU is.
+"""A stand-in for NVIDIA's `libnvidia-ml.so.1`, for tests where no GPU is.
 
 Comes in: a scenario, a text file that drives the library while it runs. Goes out: the answers of the real NVML's C
 functions, in its struct layouts, to the real pynvml; no Python code is faked. May import: the standard library.
@@ -20,28 +20,26 @@ line that is wrong is left out, and standard error says why. The file is read ag
 A VALUE is a number, `NA` for NVML_VALUE_NOT_AVAILABLE, or an error by its name without NVML_ERROR_, such as
 `!NOT_SUPPORTED`. Counters that wrap or begin anew are written as such: `4294967000 @5 100`.
 
-| key | value |
-|---|---|
-| `start` | What second 0 is, in ns of CLOCK_MONOTONIC (`time.perf_counter_ns`). Otherwise it is when the library was loaded, \
-which differs from process to process. |
-| `gpus` | How many GPUs there are. Otherwise one more than the highest N below, at most 64. |
-| `driver.version` | Once the file names another than when the library was loaded, calls give LIB_RM_VERSION_MISMATCH \
-until the library is loaded anew (`dlclose`, `dlopen`). |
-| `gpuN.uuid`, `.name`, `.serial`, `.pci_bus` | Text, or an error. There are defaults, of which those of two GPUs differ. |
-| `gpuN.lost` | 1: every call on the GPU gives GPU_IS_LOST, asking for its handle included. |
-| `gpuN.mig` | Whether MIG is on. Without it: on if there is a key of a MIG device, else not supported. |
-| `gpuN.migK.uuid`, `.name` | As of a GPU. K is 0 to 6, and may leave gaps. |
-| `gpuN.migK.gi`, `.ci` | Numbers of the GPU instance and compute instance; K + 1 and 0. |
-| `gpuN.READING`, `gpuN.migK.READING` | See below. What isn't named is NOT_SUPPORTED. |
-| `call.FUNCTION` | What becomes of every call of this NVML function, by its name in C, over time: `ok`; `!ERROR`; or \
-`hang:SECONDS` or `slow:SECONDS`, which are one to the library: the call waits for so long, or until the scenario says \
-otherwise, and then goes on. Calls of other threads go on meanwhile. |
+- `start`: what second 0 is, in ns of CLOCK_MONOTONIC (`time.perf_counter_ns`). Otherwise it is when the library was
+  loaded, which differs from process to process.
+- `gpus`: how many GPUs there are. Otherwise one more than the highest N below; at most 64. One that is gone is lost.
+- `driver.version`: once the file names another than when the library was loaded, calls give LIB_RM_VERSION_MISMATCH
+  until the library is loaded anew (`dlclose`, `dlopen`).
+- `gpuN.uuid`, `.name`, `.serial`, `.pci_bus`: text, or an error. There are defaults; those of two GPUs differ.
+- `gpuN.lost`: 1 has every call on the GPU give GPU_IS_LOST, asking for its handle included.
+- `gpuN.mig`: whether MIG is on. Without it: on if there is a key of a MIG device, else not supported.
+- `gpuN.migK.uuid`, `.name`: as of a GPU. K is 0 to 6, and may leave gaps.
+- `gpuN.migK.gi`, `.ci`: the numbers of its GPU instance and compute instance; without them K + 1 and 0.
+- `gpuN.READING`, `gpuN.migK.READING`: see below. What isn't named is NOT_SUPPORTED.
+- `call.FUNCTION`: what becomes of every call of this NVML function, by its name in C, over time: `ok`; `!ERROR`; or
+  `hang:SECONDS` or `slow:SECONDS`, which are one to the library: the call waits for so long, or until the scenario says
+  otherwise, and then goes on. Calls of other threads go on meanwhile.
 
 Readings: `utilization.gpu`, `utilization.memory` (%), `memory.total`, `memory.used` (bytes), `temperature.gpu`,
-`temperature.memory` (°C), `power` (mW), `energy` (mJ), `clock.sm`, `clock.memory`, `clock.video` (MHz), `throttle` (bits
-of nvmlClocksEventReason*), `fan` (%), `pstate` (0 to 15), `ecc.corrected`, `ecc.uncorrected` (volatile totals), `pcie.rx`,
-`pcie.tx` (bytes), `nvlink.rx`, `nvlink.tx` (KiB, of all links), `gpm.graphics`, `gpm.sm`, `gpm.tensor` (%; the mean of
-the time between two samples), and these:
+`temperature.memory` (°C), `power` (mW), `energy` (mJ), `clock.sm`, `clock.memory`, `clock.video` (MHz), `throttle`
+(bits of nvmlClocksEventReason*), `fan` (%), `pstate` (0 to 15), `ecc.corrected`, `ecc.uncorrected` (volatile totals),
+`pcie.rx`, `pcie.tx` (bytes), `nvlink.rx`, `nvlink.tx` (KiB, of all links), `gpm.graphics`, `gpm.sm`, `gpm.tensor` (%;
+the mean of the time between two samples), and these:
 
 - `energy = from_power` is the integral of `power` since second 0, on top of `energy.base` (mJ, may change over time).
 - `process.PID` is the memory of a compute process in bytes, PID a number or `self`; while it is an error the process

@@ -40,7 +40,7 @@ def build(folder: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=folder) as beside:
         made = Path(beside) / SONAME
         command = [compiler, *FLAGS, *map(str, sources), "-o", str(made)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # no shell
         if done.returncode:
             raise RuntimeError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
         made.replace(library)
@@ -48,7 +48,7 @@ def build(folder: Path) -> Path:
 
 
 def write_scenario(path: Path, text: str) -> Path:
-    """Writes the scenario as a whole: a process that follows the file sees the old one or the new one, no part of it."""
+    """Writes the scenario as a whole: who follows the file sees the old one or the new one, never a part."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)

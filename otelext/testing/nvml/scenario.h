@@ -33,7 +33,7 @@ typedef struct {
     int gpus;
 } Scenario;
 
-/* Parses the text, which it changes; says what is wrong with a line on standard error, and goes on without that line. */
+/* Parses the text, which it changes; says on standard error what is wrong with a line, and goes on without it. */
 Scenario *scenario_parse(char *text, const char *path);
 void scenario_free(Scenario *scenario);
 /* Domain, bus and device of `00000000:01:00.0`, and of the shorter forms that NVML takes as well. */
