@@ -43,6 +43,11 @@ class Gpu:
     mig: bool = False
     mig_devices: tuple[MigDevice, ...] = ()
 
+    @property
+    def all(self) -> tuple[Device, ...]:
+        """It and its MIG devices."""
+        return (self.device, *(one.device for one in self.mig_devices))
+
 
 def gpus(nvml: Nvml) -> tuple[tuple[Gpu, ...], int]:
     """All GPUs by index, and how many more NVML counts that can't be reached.

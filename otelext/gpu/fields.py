@@ -5,6 +5,7 @@ https://docs.nvidia.com/deploy/nvml-api/group__nvmlFieldValueQueries.html
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otelext import semconv
@@ -79,17 +80,18 @@ def read_fields(nvml: Nvml, handle: Any) -> list[int | str]:
 def _value(nvml: Nvml, found: Any) -> int | str:
     if found.nvmlReturn:
         return nvml.error_name(found.nvmlReturn)
-    value, blank = _VALUES[found.valueType](found.value) if found.valueType in _VALUES else (None, None)
-    return NOT_AVAILABLE if value is None or value == blank else value
+    member, blank = _VALUES.get(found.valueType, ("", None))
+    value = getattr(found.value, member, math.nan)
+    return NOT_AVAILABLE if value == blank or not math.isfinite(value) else int(value)
 
 
-# By nvmlValueType_t. A value that is no number of these is not available.
-_VALUES: Final = {
-    0: lambda of: (int(of.dVal) if of.dVal == of.dVal else None, None),  # noqa: PLR0124  # NaN
-    1: lambda of: (of.uiVal, BLANK_32),
-    2: lambda of: (of.ulVal, BLANK_64),
-    3: lambda of: (of.ullVal, BLANK_64),
-    4: lambda of: (of.sllVal, -1),
-    5: lambda of: (of.siVal, -1),
-    6: lambda of: (of.usVal, None),
+# Member and blank by nvmlValueType_t; what is none of these is not available.
+_VALUES: Final[dict[int, tuple[str, int | None]]] = {
+    0: ("dVal", None),
+    1: ("uiVal", BLANK_32),
+    2: ("ulVal", BLANK_64),
+    3: ("ullVal", BLANK_64),
+    4: ("sllVal", -1),
+    5: ("siVal", -1),
+    6: ("usVal", None),
 }

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from otelext.gpu.devices import Gpu, MigDevice
     from otelext.gpu.nvml import Nvml
-    from otelext.gpu.readings import Attributes, Reading, Series
+    from otelext.gpu.readings import Reading, Series
+    from otelext.gpu.snapshot import Device
 
 ASKED_AGAIN: Final = 100
 """Passes after which what isn't supported is asked for once more."""
@@ -26,13 +27,41 @@ _FROM_POWER: Final = ((semconv.ENERGY_SOURCE, semconv.ENERGY_FROM_POWER),)
 
 
 class Totals:
-    """The counters of one GPU, which outlive its handle: it may be lost and come back."""
+    """The counters of one GPU, which outlive its handle: it may be lost and come back.
 
-    def __init__(self, longest_gap_ns: int, epoch: str) -> None:
+    Attributes:
+        device: Which one.
+        counters: Those of the driver.
+        power: What its power comes to.
+        errors: Errors that NVML tells as events, by `error.type`.
+        epoch: Tells this process's integral of power from another one's.
+    """
+
+    def __init__(self, device: Device, longest_gap_ns: int, epoch: str) -> None:
+        self.device = device
         self.counters: dict[Series, Counter] = {}
         self.power = Integral(longest_gap_ns)
         self.errors: dict[str, int] = {}
         self.epoch = epoch
+
+    def count_error(self, kind: str) -> None:
+        """Count an error that happened."""
+        self.errors[kind] = self.errors.get(kind, 0) + 1
+
+    def events(self) -> list[Point]:
+        """The errors that were told as events."""
+        return [
+            Point(semconv.HW_ERRORS.name, count, ((semconv.ERROR_TYPE, kind),)) for kind, count in self.errors.items()
+        ]
+
+    def when_lost(self) -> DeviceReadings:
+        """What is left to say of a GPU that is gone: its errors."""
+        counted = [
+            Point(metric, counter.total, attributes)
+            for (metric, attributes), counter in self.counters.items()
+            if metric == semconv.HW_ERRORS.name
+        ]
+        return DeviceReadings(self.device, (*counted, *self.events()))
 
 
 class _Pass:
@@ -87,8 +116,7 @@ class GpuReader:
         self._fields(nvml, handle, found)
         if not self.gpu.mig:
             self._activity(nvml, self.gpu.device.uuid, handle, found)
-        for kind, count in self._totals.errors.items():
-            found.points.append(Point(semconv.HW_ERRORS.name, count, ((semconv.ERROR_TYPE, kind),)))
+        found.points += self._totals.events()
         return [
             DeviceReadings(self.gpu.device, tuple(found.points), tuple(found.missing)),
             *(self._mig(nvml, mig) for mig in self.gpu.mig_devices),
@@ -214,18 +242,6 @@ class GpuReader:
             except NvmlError as error:
                 values = [self._failed(error, key)] * len(gpm.series)
         found.take(gpm.series.values(), values)
-
-
-def lost(device_readings: DeviceReadings, totals: Totals) -> DeviceReadings:
-    """What is left of a GPU that is lost: its errors, one more of which is that it is."""
-    points = [point for point in device_readings.points if point.metric == semconv.HW_ERRORS.name]
-    kinds = dict(point.attributes).get(semconv.ERROR_TYPE) if False else None  # noqa: F841
-    return DeviceReadings(device_readings.device, tuple(points))
-
-
-def fan(attributes: Attributes) -> Attributes:
-    """The attributes of a GPU's fans."""
-    return attributes
 
 
 def _raise_if_gone(error: NvmlError) -> None:

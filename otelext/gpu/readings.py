@@ -144,8 +144,6 @@ OTHERS: Final = (
         _throttling,
     ),
     FAN,
-    Reading(
-        "nvmlDeviceGetPerformanceState", ((semconv.GPU_PERFORMANCE_STATE.name, ()),), _performance_state
-    ),
+    Reading("nvmlDeviceGetPerformanceState", ((semconv.GPU_PERFORMANCE_STATE.name, ()),), _performance_state),
 )
 """What a physical GPU tells, each by a call of its own."""

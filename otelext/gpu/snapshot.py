@@ -39,6 +39,22 @@ class Point(NamedTuple):
     attributes: tuple[tuple[str, str], ...] = ()
 
 
+class EnergySample(NamedTuple):
+    """What a GPU has used by then.
+
+    Attributes:
+        at_ns: When it was read, by `time.perf_counter_ns`.
+        joules: The driver's own total since it was loaded, or the integral of power since its reader began.
+        source: Which of them: `counter` or `power`.
+        epoch: Samples of one source can be compared where this is the same.
+    """
+
+    at_ns: int
+    joules: float
+    source: str
+    epoch: str
+
+
 class Missing(NamedTuple):
     """A reading that is not there.
 
@@ -77,7 +93,8 @@ class Snapshot:
         seconds: How long it took.
         calls: NVML calls that it made.
         driver: The driver's version.
-        devices: Physical GPUs by index, each followed by its MIG devices. A GPU that is lost has only its errors.
+        known: Devices that are there, in the order of `devices`.
+        devices: What was read of all: physical GPUs by index, each followed by its MIG devices. A GPU that is lost has only its errors.
         processes: GPU memory of processes that run here, in bytes by device and process id; None where it isn't told.
     """
 
@@ -85,5 +102,6 @@ class Snapshot:
     seconds: float
     calls: int
     driver: str
+    known: tuple[Device, ...] = ()
     devices: tuple[DeviceReadings, ...] = ()
     processes: dict[str, dict[int, int | None]] = field(default_factory=dict)
