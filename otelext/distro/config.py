@@ -22,9 +22,7 @@ _IN_KUBERNETES: Final = "KUBERNETES_SERVICE_HOST"
 _GRACE_PERIOD_IN_KUBERNETES_S: Final = 30.0
 
 
-def _setting(
-    meaning: str, *, default: str = "", share: bool = False, among: tuple[str, ...] = ()
-) -> dict[str, Any]:
+def _setting(meaning: str, *, default: str = "", share: bool = False, among: tuple[str, ...] = ()) -> dict[str, Any]:
     return {"meaning": meaning, "default": default, "share": share, "among": among}
 
 
@@ -84,7 +82,8 @@ class Config:
     gpu_folder: str = field(
         default="",
         metadata=_setting(
-            "folder that the processes of a host share, to read its GPUs once", default="otelext-gpu in the temporary one"
+            "folder that the processes of a host share, to read its GPUs once",
+            default="otelext-gpu in the temporary one",
         ),
     )
     instrument: bool = field(

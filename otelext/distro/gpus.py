@@ -33,7 +33,10 @@ class InferenceIntervals:
             return
         if len(self._closed) >= self._most:
             self._closed.popleft()
-            report("otelext: over %d inferences ended between two readings of the GPUs: energy is short of some", self._most)
+            report(
+                "otelext: over %d inferences ended between two readings of the GPUs: energy is short of some",
+                self._most,
+            )
         self._closed.append((_bounded(inference.model), inference.start_ns, inference.end_ns))
 
     def __call__(self) -> list[tuple[str | None, int, int | None]]:
@@ -54,3 +57,27 @@ class InferenceIntervals:
 
 def _bounded(model: str | None) -> str | None:
     return None if model is None else _attach.limits.admit(semconv.REQUEST_MODEL, model)
+
+
+class Gpus:
+    """What this process has of GPU telemetry.
+
+    Attributes:
+        poller: The thread; None where GPUs are not read.
+    """
+
+    def __init__(self) -> None:
+        self.poller: Poller | None = None
+
+    def prepare(self, config: Config) -> None:
+        """Begin to read the GPUs, once, unless the user doesn't want them read. Returns at once."""
+        if not config.gpu or self.poller is not None:
+            return
+        from otelext.gpu.energy import EnergyAccount  # noqa: PLC0415  # only where GPUs may be read
+        from otelext.gpu.folder import shared_folder  # noqa: PLC0415
+        from otelext.gpu.lease import Lease  # noqa: PLC0415
+        from otelext.gpu.observed import Observed  # noqa: PLC0415
+        from otelext.gpu.ownership import used  # noqa: PLC0415
+        from otelext.gpu.poller import Poller  # noqa: PLC0415
+
+        intervals = InferenceIntervals()

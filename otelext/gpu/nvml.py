@@ -78,6 +78,7 @@ class Nvml:
         self.under_way: Call | None = None
         self._pynvml: Any = None
         self._names: dict[int, str] = {}
+        self._loaded = 0
 
     def open(self) -> None:
         """Load the library and initialise it.
@@ -104,14 +105,18 @@ class Nvml:
         """Take the library that is installed now in place of the one that was loaded, as after an update of the driver.
 
         Returns:
-            Whether there is another one.
+            Whether there is another one; there is none before `open`.
         """
-        # A path is looked up on disk; the bare name gives the loaded library again. The old one stays mapped, since
-        # somebody else may be within it.
+        # What is asked for by a name that it was loaded by is given again; by another spelling it is looked up on disk,
+        # and compared by its inode. The old one stays mapped, since somebody may be within it.
+        if self._pynvml is None:
+            return False
+        self._loaded += 1
         for folder, _ in _MAPPED.findall(Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")):
             installed = Path(folder) / LIBRARY
             with suppress(OSError):
-                library = ctypes.CDLL(str(installed.resolve(strict=True)))
+                real = installed.resolve(strict=True)
+                library = ctypes.CDLL(f"{real.parent}{'/.' * self._loaded}/{real.name}")
                 if library._handle != self._pynvml.nvmlLib._handle:  # noqa: SLF001  # what tells two of them apart
                     self._pynvml.nvmlLib = library
                     self._pynvml._nvmlGetFunctionPointer_cache.clear()  # noqa: SLF001  # there is no public way

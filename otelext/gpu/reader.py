@@ -108,9 +108,9 @@ class GpuReader:
         if self._passes % ASKED_AGAIN == 0:
             self._unsupported.clear()
         handle, found = self.gpu.handle, _Pass()
-        if not self.gpu.mig:  # NVML has no utilization of a whole GPU that is divided
+        if not self.gpu.mig:  # what is divided is told by its parts, which add up
             self._ask(nvml, handle, readings.UTILIZATION, found)
-        self._memory(nvml, handle, found)
+            self._memory(nvml, handle, found)
         for reading in readings.OTHERS:
             self._ask(nvml, handle, reading, found)
         self._fields(nvml, handle, found)

@@ -1,0 +1,277 @@
+"""What a driver does to the poller, and what the poller does to nobody."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from otelext.gpu.nvml import Nvml
+from otelext.gpu.poller import Poller
+from otelext.testing import nvml
+from tests.gpu.conftest import INTERVAL, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.gpu.conftest import Host
+
+TWO = "gpu0.uuid = GPU-0\ngpu1.uuid = GPU-1\ngpu0.power = 1000\ngpu1.power = 2000\n"
+
+
+def lines(caplog: pytest.LogCaptureFixture, word: str) -> list[str]:
+    return [message for message in caplog.messages if word in message]
+
+
+def test_a_hanging_call_delays_no_reader_and_is_reported_by_name(
+    host: Callable[..., Host], caplog: pytest.LogCaptureFixture
+) -> None:
+    gpus = host("gpu0.power = 1000")
+    gpus.write("gpu0.power = 1000\ncall.nvmlDeviceGetFieldValues = hang:60")
+    until(lambda: not gpus.values("hw.power"), "end of the stale series")
+    begin = time.perf_counter()
+    for _ in range(100):
+        gpus.values("hw.power")
+    assert time.perf_counter() - begin < 1
+    (age,) = gpus.values("otelext.gpu.poll.age")
+    assert age > INTERVAL
+    (message,) = lines(caplog, "has not returned")
+    assert "nvmlDeviceGetFieldValues" in message
+    gpus.write("gpu0.power = 3000")
+    until(lambda: gpus.values("hw.power") == [3], "readings after the hang")
+
+
+def test_a_hanging_start_is_reported_too(nvml_library: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scenario = nvml.write_scenario(tmp_path / "scenario", "gpu0.power = 1000\ncall.nvmlInitWithFlags = hang:60")
+    with nvml.loaded(nvml_library, scenario):
+        poller = Poller(INTERVAL)
+        poller.start()
+        until(lambda: poller.fresh() or lines(caplog, "has not returned"), "report")
+        assert "nvmlInit" in lines(caplog, "has not returned")[0]
+        nvml.write_scenario(scenario, "gpu0.power = 1000")
+        until(lambda: poller.snapshot, "first pass")
+        poller.stop(10)
+
+
+def test_a_slow_driver_still_gives_fresh_readings(host: Callable[..., Host]) -> None:
+    gpus = host("gpu0.power = 1000\ncall.nvmlDeviceGetFieldValues = slow:0.04")
+    gpus.passes(3)
+    assert gpus.values("hw.power") == [1]
+
+
+def test_a_lost_gpu_disappears_and_counts_and_returns(
+    host: Callable[..., Host], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "otelext")
+    gpus = host(TWO)
+    assert gpus.values("hw.power") == [1, 2]
+    gpus.write(TWO + "gpu0.lost = 1")
+    until(lambda: gpus.values("hw.power") == [2], "loss")
+    gpus.passes(3)
+    assert gpus.values("hw.errors", error_type="gpu_lost", hw_id="GPU-0") == [1]
+    assert len(lines(caplog, "is lost")) == 1
+    gpus.write(TWO)
+    until(lambda: gpus.values("hw.power") == [1, 2], "return")
+    assert gpus.values("hw.errors", error_type="gpu_lost") == [1]
+    assert len(lines(caplog, "is back")) == 1
+    gpus.write(TWO + "gpu0.lost = 1")
+    until(lambda: gpus.values("hw.errors", error_type="gpu_lost") == [2], "second loss")
+
+
+def test_a_gpu_that_fell_off_the_bus_still_tells_its_xid(host: Callable[..., Host]) -> None:
+    gpus = host(TWO + "gpu0.xid = 0")
+    gpus.write(TWO + "gpu0.xid = 79\ngpu0.lost = 1")
+    until(lambda: gpus.values("hw.errors", error_type="xid_79", hw_id="GPU-0") == [1], "Xid")
+
+
+def test_a_gpu_that_is_lost_from_the_start_leaves_the_others(host: Callable[..., Host]) -> None:
+    gpus = host(TWO + "gpu0.lost = 1")
+    assert gpus.values("hw.power") == [2]
+    gpus.write(TWO)
+    until(lambda: gpus.values("hw.power") == [1, 2], "return")
+
+
+def test_what_runs_on_a_gpu_is_told_to_whoever_does_not_export(host: Callable[..., Host]) -> None:
+    class Elsewhere:
+        def hold(self) -> bool:
+            return False
+
+        def after_fork(self) -> None:
+            """Nothing."""
+
+        def release(self) -> None:
+            """Nothing."""
+
+    gpus = host("gpu0.power = 1000\ngpu0.process.self = 4096\ngpu0.process.1 = 7", lease=Elsewhere())
+    assert gpus.values("hw.power") == []
+    assert gpus.values("vlm.gpu.process.memory") == [4096]
+    assert gpus.poller.snapshot is not None
+    assert gpus.poller.snapshot.calls <= 2
+    assert list(gpus.poller.snapshot.processes.values()) == [{os.getpid(): 4096, 1: 7}]
+
+
+def test_memory_of_a_process_that_is_not_told_is_left_out(host: Callable[..., Host]) -> None:
+    gpus = host("gpu0.process.self = NA")
+    assert gpus.values("vlm.gpu.process.memory") == []
+
+
+def test_no_library_is_one_line_and_no_thread(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, "otelext")
+    monkeypatch.setattr("otelext.gpu.nvml.LIBRARY", "libnvidia-ml-that-is-nowhere.so.1")
+    poller = Poller(INTERVAL)
+    poller.start()
+    until(lambda: not running(), "end of the thread")
+    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
+        (logging.INFO, "otelext: no GPU telemetry: libnvidia-ml-that-is-nowhere.so.1 is not installed here")
+    ]
+    assert poller.age_s is None
+
+
+@pytest.mark.parametrize(
+    ("scenario", "why"),
+    [
+        ("gpu0.power = 1\ncall.nvmlInitWithFlags = !NO_PERMISSION", "nvmlInit: NVML_ERROR_NO_PERMISSION"),
+        ("gpu0.power = 1\ncall.nvmlInitWithFlags = !DRIVER_NOT_LOADED", "nvmlInit: NVML_ERROR_DRIVER_NOT_LOADED"),
+        ("gpus = 0", "there is no GPU here"),
+    ],
+)
+def test_what_can_not_be_used_is_one_line_and_no_thread(
+    nvml_library: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, scenario: str, why: str
+) -> None:
+    caplog.set_level(logging.INFO, "otelext")
+    with nvml.loaded(nvml_library, nvml.write_scenario(tmp_path / "scenario", scenario)):
+        Poller(INTERVAL).start()
+        until(lambda: not running(), "end of the thread")
+    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
+        (logging.INFO, f"otelext: no GPU telemetry: {why}")
+    ]
+
+
+def running() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "otelext-gpu"]
+
+
+def test_stop_ends_the_thread_at_once(host: Callable[..., Host]) -> None:
+    gpus = host("gpu0.power = 1000", interval=60)
+    begin = time.monotonic()
+    gpus.poller.stop(10)
+    assert time.monotonic() - begin < 5
+    assert not running()
+    assert gpus.values("hw.power") == []
+
+
+def test_found_is_called_once_before_the_first_pass(host: Callable[..., Host]) -> None:
+    calls: list[str] = []
+    gpus = host("gpu0.power = 1000", found=lambda: calls.append(threading.current_thread().name))
+    gpus.write("gpu0.power = 1000\ncall.nvmlDeviceGetFieldValues = !UNINITIALIZED")
+    gpus.passes(0)
+    gpus.write("gpu0.power = 5000")
+    until(lambda: gpus.values("hw.power") == [5], "readings after another start")
+    assert calls == ["otelext-gpu"]
+
+
+UPDATED = """
+import json, logging, sys, time
+from otelext.gpu.observed import Observed
+from otelext.gpu.poller import Poller
+
+class Handler(logging.Handler):
+    def emit(self, record):
+        print(json.dumps({"level": record.levelname, "message": record.getMessage()}), flush=True)
+
+class Holding:
+    hold = lambda self: True
+    release = after_fork = lambda self: None
+
+logging.getLogger("otelext").addHandler(Handler())
+logging.getLogger("otelext").setLevel("INFO")
+poller = Poller(0.05, lease=Holding())
+poller.start()
+before = None
+while True:
+    values = [value for value, _ in Observed(poller).reads["hw.power"]()]
+    if values != before:
+        before = values
+        print(json.dumps({"values": values}), flush=True)
+    time.sleep(0.01)
+"""
+
+
+def test_a_driver_that_is_updated_below_is_taken_up_with_its_new_library(nvml_library: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "installed"
+    folder.mkdir()
+    installed = folder / nvml_library.name
+    shutil.copy(nvml_library, installed)
+    scenario = nvml.write_scenario(tmp_path / "scenario", "driver.version = 570\ngpu0.power = 1000")
+    child = subprocess.Popen(
+        [sys.executable, "-c", UPDATED],
+        env={**os.environ, **nvml.environment(installed, scenario)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    try:
+        told = (json.loads(line) for line in child.stdout)
+        wait_for(told, {"values": [1]})
+        # As a package manager does it: the new file in place of the old one, which is still mapped.
+        shutil.copy(nvml_library, folder / "new")
+        nvml.write_scenario(scenario, "driver.version = 580\ngpu0.power = 2000")
+        warning = wait_for(told, "NVML_ERROR_LIB_RM_VERSION_MISMATCH")
+        (folder / "new").replace(installed)
+        between = wait_for(told, {"values": [2]})
+        assert warning[-1]["level"] == "WARNING"
+        assert [one["level"] for one in between if "level" in one] == ["INFO"]
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def wait_for(told: Any, wanted: Any) -> list[Any]:
+    """What was told until then, its last the one that is wanted."""
+    found = []
+    for one in told:
+        found.append(one)
+        if one == wanted or (isinstance(wanted, str) and wanted in one.get("message", "")):
+            return found
+    raise AssertionError(f"it ended without {wanted}, after {found}")
+
+
+def test_other_calls_of_pynvml_go_on_while_one_hangs(host: Callable[..., Host]) -> None:
+    gpus = host("gpu0.power = 1000")
+    gpus.write("gpu0.power = 1000\ncall.nvmlDeviceGetFieldValues = hang:60")
+    until(lambda: not gpus.values("hw.power"), "end of the stale series")
+    other = Nvml()
+    other.open()
+    assert other.call("nvmlDeviceGetCount") == 1
+    other.close()
+
+
+def test_a_forked_child_reads_for_itself(host: Callable[..., Host]) -> None:
+    gpus = host("gpu0.power = 1000")
+    reads, writes = os.pipe()
+    gpus.poller.before_fork()
+    child = os.fork()
+    if child == 0:
+        gpus.poller.after_fork_in_child()
+        try:
+            until(lambda: gpus.values("hw.power") == [1], "readings")
+            os.write(writes, b"read")
+        finally:
+            os._exit(0)
+    gpus.poller.after_fork_in_parent()
+    os.close(writes)
+    with os.fdopen(reads, "rb") as told:
+        assert told.read() == b"read"
+    os.waitpid(child, 0)
+    gpus.passes(1)
