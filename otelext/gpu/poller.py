@@ -33,6 +33,7 @@ class Lease(Protocol):
 
     def hold(self) -> bool:
         """Take or keep it; whether this process has it."""
+        raise NotImplementedError
 
     def after_fork(self) -> None:
         """Forget the parent's, in the child."""
