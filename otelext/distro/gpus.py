@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.sdk.environment_variables import OTEL_SERVICE_NAME
 
 from otelext import _attach, semconv
 from otelext.capture.failure import report
@@ -13,6 +15,8 @@ from otelext.capture.inference import OPEN
 if TYPE_CHECKING:
     from otelext.capture import Inference
     from otelext.distro.config import Config
+    from otelext.gpu.energy import EnergyAccount
+    from otelext.gpu.lease import Lease
     from otelext.gpu.poller import Poller
 
 MOST_CLOSED: Final = 100_000
@@ -63,7 +67,7 @@ class Gpus:
     """What this process has of GPU telemetry.
 
     Attributes:
-        poller: The thread; None where GPUs are not read.
+        poller: Reads the GPUs; None where they are not read.
     """
 
     def __init__(self) -> None:
@@ -73,11 +77,56 @@ class Gpus:
         """Begin to read the GPUs, once, unless the user doesn't want them read. Returns at once."""
         if not config.gpu or self.poller is not None:
             return
-        from otelext.gpu.energy import EnergyAccount  # noqa: PLC0415  # only where GPUs may be read
-        from otelext.gpu.folder import shared_folder  # noqa: PLC0415
-        from otelext.gpu.lease import Lease  # noqa: PLC0415
-        from otelext.gpu.observed import Observed  # noqa: PLC0415
-        from otelext.gpu.ownership import used  # noqa: PLC0415
+        from otelext.gpu.observed import Observed  # noqa: PLC0415  # only where GPUs may be read
+        from otelext.gpu.ownership import used, visible  # noqa: PLC0415
         from otelext.gpu.poller import Poller  # noqa: PLC0415
 
         intervals = InferenceIntervals()
+
+        def begin() -> None:
+            """Have what was found exported; on the poller's thread, as it may take a while."""
+            _attach.worker.observers.append(intervals.observe)
+            _attach.observe(observed.reads)
+
+        self.poller = Poller(
+            config.gpu_interval,
+            share=lambda: _shared(config),
+            intervals=intervals,
+            uses=used,
+            found=begin,
+        )
+        observed = Observed(self.poller, visible=visible, only=config.gpu_metrics)
+        self._survive_forks(self.poller, intervals)
+        self.poller.start()
+
+    def _survive_forks(self, poller: Poller, intervals: InferenceIntervals) -> None:
+        if not hasattr(os, "register_at_fork"):
+            return
+
+        def in_child() -> None:
+            intervals.clear()
+            poller.after_fork_in_child()
+
+        os.register_at_fork(
+            before=poller.before_fork, after_in_parent=poller.after_fork_in_parent, after_in_child=in_child
+        )
+
+
+def _shared(config: Config) -> tuple[Lease | None, EnergyAccount]:
+    """The lease of this host and the account of this process, once there is something to read."""
+    from otelext.gpu.energy import EnergyAccount  # noqa: PLC0415  # only where there is a GPU
+    from otelext.gpu.folder import shared_folder  # noqa: PLC0415
+    from otelext.gpu.lease import Lease  # noqa: PLC0415
+
+    folder = shared_folder(config.gpu_folder)
+    if folder is None:
+        report(
+            "otelext: no folder to share with the other processes of this host (OTELEXT_GPU_FOLDER=%s), so that this one"
+            " exports no GPU but what is its own",
+            config.gpu_folder,
+        )
+        return None, EnergyAccount(None, config.gpu_interval)
+    return Lease(folder, os.environ.get(OTEL_SERVICE_NAME, "")), EnergyAccount(folder, config.gpu_interval)
+
+
+GPUS: Final = Gpus()

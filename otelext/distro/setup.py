@@ -14,6 +14,7 @@ from otelext.capture.failure import report
 from otelext.distro import exemplars, fastapi, processes, quiet, request_log, sigterm, views
 from otelext.distro.config import Config, read
 from otelext.distro.configurator import LOGS, METRICS, OtelextConfigurator, missing
+from otelext.distro.gpus import GPUS
 from otelext.distro.leaving import LEAVING
 from otelext.distro.variables import set_defaults
 
@@ -99,6 +100,7 @@ def _complete(config: Config) -> None:
         lambda: LEAVING.prepare(config.shutdown_timeout),
         lambda: _prepare_sigterm(config),
         fastapi.prepare,
+        lambda: GPUS.prepare(config),
         processes.warn_of_shared_instance_id,
     ):
         _guarded(step)

@@ -10,13 +10,12 @@ from otelext import semconv
 from otelext.gpu.allocator import allocated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from otelext.gpu.poller import Poller
     from otelext.gpu.snapshot import Device
 
     Values = Iterator[tuple[float, dict[str, str]]]
-    Totals = Callable[[], Mapping[tuple[str | None, str, str], float]]
 
 _OWN = frozenset({semconv.GPU_PROCESS_MEMORY, semconv.GPU_ALLOCATOR_MEMORY, semconv.ENERGY, semconv.GPU_POLL_AGE})
 
@@ -44,7 +43,6 @@ class Observed:
         self,
         poller: Poller,
         *,
-        totals: Totals = dict,
         visible: Callable[[Sequence[Device]], Sequence[Device]] = tuple,
         only: Collection[str] = (),
     ) -> None:
@@ -52,12 +50,10 @@ class Observed:
 
         Args:
             poller: The thread's.
-            totals: Joules by model, state and source.
             visible: Which devices this process sees, in CUDA's order.
             only: The only metrics to make; all if empty.
         """
         self._poller = poller
-        self._totals = totals
         self._visible = visible
         reads: dict[str, Callable[[], Iterable[tuple[float, dict[str, str]]]]] = {
             metric.name: partial(self._host, metric.name) for metric in semconv.GPU_METRICS if metric not in _OWN
@@ -106,7 +102,7 @@ class Observed:
                 yield used, {**attributes_of(known[uuid]), semconv.GPU_ALLOCATOR_STATE: state}
 
     def _energy(self) -> Values:
-        for (model, state, source), joules in self._totals().items():
+        for (model, state, source), joules in self._poller.energy().items():
             attributes = {semconv.ENERGY_STATE: state, semconv.ENERGY_SOURCE: source}
             yield joules, attributes if model is None else {**attributes, semconv.REQUEST_MODEL: model}
 

@@ -62,6 +62,6 @@ def _has_cuda_open(own: int, proc: Path) -> bool:
     with suppress(OSError):
         for descriptor in (proc / str(own) / "fd").iterdir():
             with suppress(OSError):
-                if os.readlink(descriptor) == _UVM:
+                if str(descriptor.readlink()) == _UVM:
                     return True
     return False

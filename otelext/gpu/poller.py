@@ -45,6 +45,10 @@ class Lease(Protocol):
 class Account(Protocol):
     """Whose the energy is."""
 
+    def totals(self) -> Mapping[tuple[str | None, str, str], float]:
+        """Joules so far by model, state and source."""
+        raise NotImplementedError
+
     def settle(
         self,
         now_ns: int,
@@ -72,8 +76,7 @@ class Poller:
         self,
         interval: float = 5.0,
         *,
-        lease: Lease | None = None,
-        account: Account | None = None,
+        share: Callable[[], tuple[Lease | None, Account | None]] = lambda: (None, None),
         intervals: Intervals = tuple,
         uses: Callable[[Snapshot], Collection[str]] = lambda _: (),
         found: Callable[[], object] = lambda: None,
@@ -82,8 +85,8 @@ class Poller:
 
         Args:
             interval: Seconds between two passes.
-            lease: Which process exports; None where that can't be known, and then this one doesn't.
-            account: Whose the energy is.
+            share: Gives the lease, None where it can't be known which process exports, and then this one doesn't, and
+                the account of whose the energy is. Called once, on the poller's thread, before `found`.
             intervals: The inferences of this process: model, start and end, by `time.perf_counter_ns`; each that has
                 ended once, those that are open without an end.
             uses: UUIDs of the physical GPUs that this process uses.
@@ -92,8 +95,9 @@ class Poller:
         self.interval = interval
         self.snapshot: Snapshot | None = None
         self.held = False
-        self._lease = lease
-        self._account = account
+        self._share = share
+        self._lease: Lease | None = None
+        self._account: Account | None = None
         self._intervals = intervals
         self._uses = uses
         self._found = found
@@ -127,6 +131,10 @@ class Poller:
         self._stopped.set()
         if self._thread is not None and timeout > 0:
             self._thread.join(timeout)
+
+    def energy(self) -> Mapping[tuple[str | None, str, str], float]:
+        """Joules so far by model (None where there is none), state and source."""
+        return {} if self._account is None else self._account.totals()
 
     @property
     def age_s(self) -> float | None:
@@ -217,6 +225,7 @@ class Poller:
                 raise
         if not self._announced:
             self._announced = True
+            self._lease, self._account = self._share()
             self._found()
 
     def _pass(self, failures: int) -> int:

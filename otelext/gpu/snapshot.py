@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
@@ -104,4 +107,4 @@ class Snapshot:
     driver: str
     known: tuple[Device, ...] = ()
     devices: tuple[DeviceReadings, ...] = ()
-    processes: dict[str, dict[int, int | None]] = field(default_factory=dict)
+    processes: Mapping[str, Mapping[int, int | None]] = field(default_factory=dict)

@@ -92,7 +92,7 @@ def host(nvml_library: Path, tmp_path: Path) -> Iterator[Callable[..., Host]]:
             made = Host(tmp_path / "scenario")
             made.write(text)
             stack.enter_context(nvml.loaded(nvml_library, made.scenario))
-            made.poller = Poller(**{"interval": INTERVAL, "lease": Holding(), **arguments})
+            made.poller = Poller(**{"interval": INTERVAL, "share": lambda: (Holding(), None), **arguments})
             made.poller.start()
             stack.callback(made.poller.stop, 10.0)
             stack.callback(made.write, "gpus = 0")  # ends a call that hangs

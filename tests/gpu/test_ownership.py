@@ -98,7 +98,7 @@ def test_a_process_whose_model_runs_elsewhere_uses_none() -> None:
 
 def test_a_gpu_that_is_not_visible_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    both = {"GPU-aaaa-0": {os.getpid(): 1}, "GPU-aabb-1": {os.getpid(): 1}}
+    both: dict[str, dict[int, int | None]] = {"GPU-aaaa-0": {os.getpid(): 1}, "GPU-aabb-1": {os.getpid(): 1}}
     assert used(snapshot(both)) == {"GPU-aaaa-0"}
 
 

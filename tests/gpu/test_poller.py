@@ -111,7 +111,7 @@ def test_what_runs_on_a_gpu_is_told_to_whoever_does_not_export(host: Callable[..
         def release(self) -> None:
             """Nothing."""
 
-    gpus = host("gpu0.power = 1000\ngpu0.process.self = 4096\ngpu0.process.1 = 7", lease=Elsewhere())
+    gpus = host("gpu0.power = 1000\ngpu0.process.self = 4096\ngpu0.process.1 = 7", share=lambda: (Elsewhere(), None))
     assert gpus.values("hw.power") == []
     assert gpus.values("vlm.gpu.process.memory") == [4096]
     assert gpus.poller.snapshot is not None
@@ -196,7 +196,7 @@ class Holding:
 
 logging.getLogger("otelext").addHandler(Handler())
 logging.getLogger("otelext").setLevel("INFO")
-poller = Poller(0.05, lease=Holding())
+poller = Poller(0.05, share=lambda: (Holding(), None))
 poller.start()
 before = None
 while True:
