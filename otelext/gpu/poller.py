@@ -149,14 +149,14 @@ class Poller:
         age = self.age_s
         if age is None:
             return None
-        usual = self.interval + (self.snapshot.seconds if self.snapshot else 0.0)
-        if age > usual + self.interval / 2:
-            self._report(age)
+        self._report_hang(age)
         return self.snapshot if age <= STALE_AFTER * self.interval else None
 
-    def _report(self, age: float) -> None:
+    def _report_hang(self, age: float) -> None:
         call, now = self._nvml.under_way, perf_counter_ns()
-        if call is None or (self._reported_ns and now - self._reported_ns < _REPORTED_AGAIN_NS):
+        if call is None or now - call.since_ns < self.interval * 1e9:
+            return
+        if self._reported_ns and now - self._reported_ns < _REPORTED_AGAIN_NS:
             return
         self._reported_ns = now
         seconds = (now - call.since_ns) / 1e9

@@ -182,13 +182,16 @@ def test_found_is_called_once_before_the_first_pass(host: Callable[..., Host]) -
 
 
 UPDATED = """
-import json, logging, sys, time
+import json, logging, os, time
 from otelext.gpu.observed import Observed
 from otelext.gpu.poller import Poller
 
+def tell(what):
+    os.write(1, json.dumps(what).encode() + b"\\n")  # as a whole, from whichever thread
+
 class Handler(logging.Handler):
     def emit(self, record):
-        print(json.dumps({"level": record.levelname, "message": record.getMessage()}), flush=True)
+        tell({"level": record.levelname, "message": record.getMessage()})
 
 class Holding:
     hold = lambda self: True
@@ -203,7 +206,7 @@ while True:
     values = [value for value, _ in Observed(poller).reads["hw.power"]()]
     if values != before:
         before = values
-        print(json.dumps({"values": values}), flush=True)
+        tell({"values": values})
     time.sleep(0.01)
 """
 
