@@ -82,6 +82,7 @@ class Nvml:
         self.calls = 0
         self.under_way: Call | None = None
         self._pynvml: Any = None
+        self._opened = False
         self._names: dict[int, str] = {}
         self._looked_at: set[tuple[int, int, int]] = set()
 
@@ -100,11 +101,14 @@ class Nvml:
                 if name.startswith("NVML_ERROR_") and isinstance(value, int)
             }
         self.call("nvmlInit")
+        self._opened = True
 
     def close(self) -> None:
-        """Give back what `open` took."""
-        with suppress(NvmlError):
-            self.call("nvmlShutdown")
+        """Give back what `open` took, and no more: NVML counts, and other code of this process may use it too."""
+        if self._opened:
+            self._opened = False
+            with suppress(NvmlError):
+                self.call("nvmlShutdown")
 
     def load_anew(self) -> bool:
         """Take the library that is installed now in place of the one that was loaded, as after an update of the driver.
