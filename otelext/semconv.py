@@ -670,7 +670,7 @@ GPU_MEMORY_ACTIVITY: Final = Metric(
     "1",
     "Share of time in which GPU memory was read or written.",
     Producer.GPU,
-    _GPU_OR_MIG,
+    _HARDWARE,
 )
 GPU_SM_ACTIVITY: Final = Metric(
     "vlm.gpu.sm.activity",

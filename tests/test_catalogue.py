@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +15,14 @@ import otelext
 from otelext import _attach, facts, semconv
 from otelext.asgi import OtelextMiddleware
 from otelext.emit.limits import ValueLimits
+from otelext.gpu.observed import Observed
+from otelext.gpu.poller import Poller
 from otelext.semconv import METRICS, Kind, Producer
-from otelext.testing import capture
+from otelext.testing import capture, nvml
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.metrics.export import Metric
@@ -78,11 +83,103 @@ def every_fact() -> None:
     facts.cache("pages", hit=True)
 
 
+GPUS = """
+gpu0.utilization.gpu = 1
+gpu0.utilization.memory = 1
+gpu0.memory.total = 2
+gpu0.memory.used = 1
+gpu0.temperature.gpu = 1
+gpu0.power = 1
+gpu0.energy = 1
+gpu0.pcie.rx = 1
+gpu0.ecc.corrected = 1
+gpu0.fan = 1
+gpu0.clock.sm = 1
+gpu0.throttle = 0
+gpu0.pstate = 0
+gpu0.gpm.sm = 1
+gpu0.gpm.tensor = 1
+gpu0.process.self = 1
+gpu1.mig0.uuid = MIG-0
+gpu1.mig0.memory.total = 2
+gpu1.mig0.memory.used = 1
+gpu1.mig0.gpm.graphics = 1
+gpu1.mig0.gpm.sm = 1
+gpu1.mig0.gpm.tensor = 1
+gpu1.mig0.process.self = 1
+"""
+
+
+class Torch:
+    """PyTorch, as far as its allocator goes."""
+
+    class Properties:
+        uuid = "0"
+
+    cuda: Any = None
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def device_count(self) -> int:
+        return 1
+
+    def get_device_properties(self, number: int) -> Torch.Properties:
+        return self.Properties()
+
+    def memory_allocated(self, number: int) -> int:
+        return 1
+
+    def memory_reserved(self, number: int) -> int:
+        return 2
+
+
+class Shared:
+    """The lease of the host and the account of its energy."""
+
+    def hold(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        """Nothing."""
+
+    def after_fork(self) -> None:
+        """Nothing."""
+
+    def settle(self, *_: object) -> None:
+        """Nothing."""
+
+    def totals(self) -> dict[tuple[str | None, str, str], float]:
+        return {("m", "active", "counter"): 1.0, (None, "idle", "counter"): 1.0}
+
+
+@pytest.fixture
+def gpus(nvml_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """GPUs that tell everything, read by a poller."""
+    torch = Torch()
+    torch.cuda = torch
+    torch.Properties.uuid = "MIG-0"
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(_attach, "_OBSERVED", dict(_attach._OBSERVED))
+    with nvml.loaded(nvml_library, nvml.write_scenario(tmp_path / "scenario", GPUS)):
+        poller = Poller(0.05, share=lambda: (Shared(), Shared()))
+        _attach.observe(Observed(poller).reads)
+        poller.start()
+        deadline = time.monotonic() + 20
+        while (first := poller.snapshot) is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        while poller.snapshot is first and time.monotonic() < deadline:
+            time.sleep(0.01)
+        poller.interval = 60  # what was read stays fresh
+        yield
+        poller.stop(10)
+
+
 Emitted = dict[str, "list[Metric]"]
 
 
 @pytest.fixture(params=["light", "sdk"])
-async def emitted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Emitted:
+async def emitted(gpus: None, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Emitted:
     """Every metric of otelext's scope after one scenario through the public interface."""
     monkeypatch.setattr(_attach, "limits", ValueLimits())
     reader = InMemoryMetricReader()

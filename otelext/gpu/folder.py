@@ -16,23 +16,25 @@ _LONGEST: Final = 1024 * 1024
 _MODE: Final = 0o666
 
 
-def shared_folder(configured: str = "") -> Path | None:
-    """The folder, made if it is not there.
+def shared_folder(configured: str = "", *, make: bool = True) -> Path | None:
+    """The folder that is used, of all that may be.
 
     Args:
         configured: Where the user wants it; empty for the system's folder of temporary files, or else shared memory.
+        make: Whether it is made where it is not there.
 
     Returns:
         None where there is none that can be written to.
     """
     wanted = [Path(configured)] if configured else [Path(tempfile.gettempdir()) / _NAME, Path("/dev/shm") / _NAME]  # noqa: S108  # whatever is in it is taken for anybody's word
-    return next((folder for folder in wanted if _is_usable(folder)), None)
+    return next((folder for folder in wanted if _is_usable(folder, make=make)), None)
 
 
-def _is_usable(folder: Path) -> bool:
-    with suppress(OSError):
-        folder.mkdir(parents=True)
-        folder.chmod(_FOR_ALL)  # whatever the umask: other users' processes are on this host too
+def _is_usable(folder: Path, *, make: bool) -> bool:
+    if make:
+        with suppress(OSError):
+            folder.mkdir(parents=True)
+            folder.chmod(_FOR_ALL)  # whatever the umask: other users' processes are on this host too
     return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 

@@ -1,0 +1,226 @@
+"""GPU telemetry under `opentelemetry-instrument`, with the stand-in for NVIDIA's library and real export."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from otelext.testing import nvml
+from tests.distro.processes import BIN, plain, run_program, uvicorn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.distro.processes import Service
+    from tests.otlp_receiver import OtlpReceiver
+
+SCENARIO = """
+gpu0.uuid = GPU-0
+gpu1.uuid = GPU-1
+gpu0.power = 100000
+gpu1.power = 50000
+gpu0.energy = from_power
+gpu1.energy = from_power
+gpu0.utilization.gpu = 40
+"""
+
+
+@pytest.fixture
+def gpus(nvml_library: Path, tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Variables of a process on a host with GPUs."""
+
+    def variables(scenario: str = SCENARIO, **more: str) -> dict[str, str]:
+        path = nvml.write_scenario(tmp_path / "scenario", f"start = {time.perf_counter_ns()}\n{scenario}")
+        return {
+            **nvml.environment(nvml_library, path),
+            "OTELEXT_GPU_INTERVAL": "0.2",
+            "OTELEXT_GPU_FOLDER": str(tmp_path / "host"),
+            **more,
+        }
+
+    return variables
+
+
+def exporters(receiver: OtlpReceiver, metric: str, since: int) -> set[Any]:
+    """Processes that have told a metric of the host since then."""
+    return {
+        point.resource["service.instance.id"]
+        for point in receiver.points
+        if point.metric == metric and point.time > since
+    }
+
+
+def test_four_workers_give_each_series_once_and_hand_over(
+    receiver: OtlpReceiver, start: Callable[..., Service], gpus: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    service = start(lambda port: uvicorn(port, "--workers", "4"), **gpus())
+    receiver.wait_for(lambda: receiver.last_points("hw.power"), "power")
+    assert len(worker_pids(service, 4)) == 4
+    since = time.time_ns()
+    receiver.wait_for(lambda: len(exporters(receiver, "otelext.gpu.poll.age", since)) >= 4, "readings by all workers")
+    receiver.wait_for(lambda: exporters(receiver, "hw.power", since), "power")
+    assert len(exporters(receiver, "hw.power", since)) == 1
+    points = [point for point in receiver.points if point.metric == "hw.power" and point.time > since]
+    assert {(point.attributes["hw.id"], point.value) for point in points} == {("GPU-0", 100), ("GPU-1", 50)}
+
+    holder = json.loads((tmp_path / "host" / "lease").read_text())["pid"]
+    os.kill(holder, signal.SIGKILL)
+    killed = time.time_ns()
+    receiver.wait_for(lambda: exporters(receiver, "hw.power", killed + 10**9), "power by another process")
+    since = time.time_ns()
+    receiver.wait_for(lambda: exporters(receiver, "hw.power", since), "power")
+    assert len(exporters(receiver, "hw.power", since)) == 1
+
+
+def worker_pids(service: Service, number: int) -> set[int]:
+    found: set[int] = set()
+    deadline = time.monotonic() + 60
+    while len(found) < number and time.monotonic() < deadline:
+        found.add(httpx.get(f"{service.url}/healthz", timeout=10, trust_env=False).json()["pid"])
+    return found
+
+
+def test_gunicorns_preloaded_workers_give_each_series_once(
+    receiver: OtlpReceiver, start: Callable[..., Service], gpus: Callable[..., dict[str, str]]
+) -> None:
+    def command(port: int) -> list[str]:
+        return [
+            str(BIN / "opentelemetry-instrument"), "gunicorn", "service:app", "--preload", "--workers", "2",
+            "--worker-class", "uvicorn.workers.UvicornWorker", "--bind", f"127.0.0.1:{port}",
+        ]  # fmt: skip
+
+    start(command, **gpus())
+    receiver.wait_for(
+        lambda: len({p.resource["service.instance.id"] for p in receiver.last_points("otelext.gpu.poll.age")}) >= 3,
+        "readings by all",
+    )
+    since = time.time_ns()
+    receiver.wait_for(lambda: exporters(receiver, "hw.power", since), "power")
+    assert len(exporters(receiver, "hw.power", since)) == 1
+
+
+ENERGY = """
+import json, os, time
+import otelext
+
+begin = float(os.environ["BEGIN"])
+
+def until(second):
+    time.sleep(max(0.0, begin + second - time.clock_gettime(time.CLOCK_MONOTONIC)))
+
+running = {}
+for second, what, model in json.loads(os.environ["SCHEDULE"]):
+    until(second)
+    if what == "begin":
+        running[model] = otelext.inference("chat", model=model)
+        running[model].__enter__()
+    else:
+        running.pop(model).__exit__(None, None, None)
+until(float(os.environ["LAST"]))
+"""
+LAST = 6.5
+
+
+def test_joules_by_model_are_those_of_the_schedule(
+    receiver: OtlpReceiver, gpus: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    # Power: 100 W for the first 2.5 seconds after the begin, then 300 W. Model a runs from 1 to 5 in one process, b
+    # from 2 to 4 in the same, c from 3 to 4.5 in another one. So, by hand, in joules:
+    #   1-2: a 100;  2-2.5: a, b 25;  2.5-3: a, b 75;  3-4: a, b, c 100;  4-4.5: a, c 75;  4.5-5: a 150.
+    expected = {"a": 525.0, "b": 200.0, "c": 175.0}
+    begin = time.clock_gettime(time.CLOCK_MONOTONIC) + 5
+    scenario = (
+        f"start = {round(begin * 1e9)}\ngpu0.uuid = GPU-0\ngpu0.power = 100000 @2.5 300000\ngpu0.energy = from_power\n"
+    )
+    schedules = [
+        [(1, "begin", "a"), (2, "begin", "b"), (4, "end", "b"), (5, "end", "a")],
+        [(3, "begin", "c"), (4.5, "end", "c")],
+    ]
+    children = []
+    env = gpus("gpus = 1", OTELEXT_GPU_INTERVAL="0.1")
+    program = tmp_path / "program.py"
+    program.write_text(ENERGY)
+    for schedule in schedules:
+        variables = {**env, "SCHEDULE": json.dumps(schedule), "BEGIN": str(begin), "LAST": str(LAST)}
+        children.append(
+            subprocess.Popen(
+                [str(BIN / "opentelemetry-instrument"), sys.executable, str(program)],
+                env=plain(receiver.endpoint, **variables),
+            )
+        )
+    # Each process uses the GPU from now on.
+    of_processes = "".join(f"gpu0.process.{child.pid} = 1000000\n" for child in children)
+    nvml.write_scenario(tmp_path / "scenario", scenario + of_processes)
+    for child in children:
+        assert child.wait(60) == 0
+    found = {
+        model: receiver.total("vlm.energy", gen_ai_request_model=model, vlm_energy_state="active") for model in expected
+    }
+    assert found == pytest.approx(expected, rel=0.02)
+    assert all(point.attributes["vlm.energy.source"] == "counter" for point in receiver.last_points("vlm.energy"))
+    idle = receiver.total("vlm.energy", vlm_energy_state="idle")
+    used = receiver.total("hw.energy", hw_id="GPU-0")
+    assert sum(found.values()) + idle <= used * 1.001
+
+
+PROGRAM = """
+import threading, time
+import otelext
+time.sleep(1)
+print([thread.name for thread in threading.enumerate()])
+"""
+
+
+@pytest.mark.parametrize("variables", [{"OTELEXT_GPU": "false"}, {"LD_LIBRARY_PATH": "/nowhere"}])
+def test_where_nothing_is_read_there_is_no_thread_and_no_series(
+    receiver: OtlpReceiver, gpus: Callable[..., dict[str, str]], variables: dict[str, str]
+) -> None:
+    done = run_program(PROGRAM, plain(receiver.endpoint, **{**gpus(), **variables}))
+    assert done.returncode == 0, done.stderr
+    assert "otelext-gpu" not in done.stdout
+    assert not done.stderr
+    assert not [point for point in receiver.points if point.metric.startswith(("hw.", "vlm.gpu", "otelext.gpu"))]
+
+
+def test_only_the_metrics_that_are_asked_for_are_made(
+    receiver: OtlpReceiver, gpus: Callable[..., dict[str, str]]
+) -> None:
+    done = run_program(PROGRAM, plain(receiver.endpoint, **gpus(OTELEXT_GPU_METRICS="hw.power,otelext.gpu.poll.age")))
+    assert done.returncode == 0, done.stderr
+    made = {point.metric for point in receiver.points if point.metric.startswith(("hw.", "vlm.gpu", "otelext.gpu"))}
+    assert made == {"hw.power", "otelext.gpu.poll.age"}
+
+
+def test_a_driver_that_hangs_delays_neither_the_program_nor_its_end(
+    receiver: OtlpReceiver, gpus: Callable[..., dict[str, str]]
+) -> None:
+    hanging = SCENARIO + "call.nvmlDeviceGetFieldValues = ok @0.5 hang:600"
+    begin = time.monotonic()
+    done = run_program(PROGRAM.replace("sleep(1)", "sleep(2)"), plain(receiver.endpoint, **gpus(hanging)))
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - begin < 40
+    assert "nvmlDeviceGetFieldValues has not returned" in done.stderr
+    ages = [point.value for point in receiver.points if point.metric == "otelext.gpu.poll.age"]
+    assert max(ages) > 0.5
+
+
+def test_without_a_folder_to_share_a_process_says_so_and_exports_what_is_its_own(
+    receiver: OtlpReceiver, gpus: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    scenario = SCENARIO + "gpu0.process.self = 4096"
+    done = run_program(PROGRAM, plain(receiver.endpoint, **gpus(scenario, OTELEXT_GPU_FOLDER=str(tmp_path / "file"))))
+    assert "OTELEXT_GPU_FOLDER" in done.stderr
+    made = {point.metric for point in receiver.points if point.metric.startswith(("hw.", "vlm.", "otelext.gpu"))}
+    assert "vlm.gpu.process.memory" in made
+    assert not [name for name in made if name.startswith("hw.")]
+    assert receiver.last_points("vlm.gpu.process.memory")[0].value == 4096
