@@ -253,6 +253,8 @@ class Poller:
             self._lease, self._account = self._share()
             self._found()
             self._announced = True
+            for index, error in self._session.unreached.items():
+                _logger.warning("otelext: GPU %d can't be reached: %s", index, error)
 
     def _pass(self) -> None:
         session = self._session

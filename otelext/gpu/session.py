@@ -33,6 +33,7 @@ class Session:
 
     Attributes:
         totals: Their counters by UUID, which outlive the session.
+        unreached: Why GPUs that NVML counts are not among them, by their indices.
     """
 
     def __init__(self, nvml: Nvml, totals: dict[str, Totals], longest_gap_ns: int, epoch: str) -> None:
@@ -49,16 +50,13 @@ class Session:
         self._passes = 0
         self._searched = self._wait = 0
         self._list()
-        for index, error in self._unreached.items():
-            if not self._is_known(index):
-                _logger.warning("otelext: GPU %d can't be reached: %s", index, error)
         if not self._readers and not self._is_any_sought():
-            raise NoNvmlError(next((str(error) for error in self._unreached.values()), "there is no GPU here"))
+            raise NoNvmlError(next((str(error) for error in self.unreached.values()), "there is no GPU here"))
 
     def _list(self) -> None:
         nvml = self._nvml
         self._driver = nvml.call("nvmlSystemGetDriverVersion")
-        found, self._unreached = gpus(nvml)
+        found, self.unreached = gpus(nvml)
         self._readers = {gpu.device.uuid: GpuReader(gpu, self._totals_of(gpu.device)) for gpu in found}
         self._xids: Xids | None = None
         self._rests = False
@@ -68,7 +66,7 @@ class Session:
                     _logger.info("otelext: GPU %s is back", _called(totals.device))
                     totals.lost = ""
             elif not totals.lost:
-                error = self._unreached.get(totals.device.index)
+                error = self.unreached.get(totals.device.index)
                 self._lose(totals, _NOT_LISTED if error is None else error.name)
 
     def _totals_of(self, device: Device) -> Totals:
@@ -117,6 +115,7 @@ class Session:
                 seconds=(perf_counter_ns() - began_ns) / 1e9,
                 calls=self._nvml.calls - calls,
                 driver=self._driver,
+                unreached=tuple((index, error.name) for index, error in self.unreached.items()),
                 known=tuple(device for reader in self._readers.values() for device in reader.gpu.all),
                 devices=tuple(one for found in devices for one in found),
                 processes=processes,
@@ -156,13 +155,10 @@ class Session:
         totals.count_error(semconv.GPU_LOST)
         self._wait, self._searched = 1, self._passes
 
-    def _is_known(self, index: int) -> bool:
-        return any(totals.device.index == index for totals in self.totals.values())
-
     def _is_any_sought(self) -> bool:
         """Whether a GPU may come back."""
         return any(totals.lost for totals in self.totals.values()) or any(
-            error.name != NO_PERMISSION for error in self._unreached.values()
+            error.name != NO_PERMISSION for error in self.unreached.values()
         )
 
     def _look_around(self) -> None:
