@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from otelext import semconv
-from otelext.gpu.counters import Counter, Integral
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -255,27 +252,3 @@ def test_every_reason_of_throttling_is_told(host: Callable[..., Host]) -> None:
     gpus.write("gpu0.throttle = 1")  # idle, which holds nobody back
     gpus.passes(2)
     assert gpus.values("vlm.gpu.throttling") == [0.0] * len(semconv.THROTTLE_REASONS)
-
-
-@given(st.lists(st.integers(0, 2**62)))
-def test_a_counter_never_goes_down(raws: list[int]) -> None:
-    counter = Counter()
-    totals = [counter.take(raw) for raw in raws]
-    assert totals == sorted(totals)
-    assert not totals or totals[0] == 0
-
-
-@given(st.lists(st.integers(0, 2**40), min_size=1))
-def test_a_counter_that_only_rises_is_followed(steps: list[int]) -> None:
-    counter, raw = Counter(), 0
-    for step in steps:
-        raw += step
-        counter.take(raw)
-    assert counter.total == raw - steps[0]
-
-
-def test_power_is_not_integrated_over_a_gap() -> None:
-    integral = Integral(longest_ns=10**9)
-    integral.take(0, 100.0)
-    assert integral.take(10**9, 200.0) == 150.0
-    assert integral.take(5 * 10**9, 200.0) == 150.0
