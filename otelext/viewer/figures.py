@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
+    from otelext.viewer.gpus import Gpus
     from otelext.viewer.inferences import Inference
     from otelext.viewer.waterfall import Bar
 
@@ -138,4 +139,5 @@ class Report(TypedDict):
     breakdown: list[Breakdown]
     wasted: Wasted
     critical_fields: list[Field]
+    gpus: Gpus
     slowest: list[Slow]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelext import semconv
 from otelext.viewer import inferences
+from otelext.viewer.gpus import gpus
 from otelext.viewer.inferences import QUANTILES
 from otelext.viewer.selection import Selection, check_services, known_services
 from otelext.viewer.streams import Increase, increases, merged, total
@@ -91,6 +92,7 @@ def build_report(
         "breakdown": _breakdown(gains),
         "wasted": _wasted(gains[semconv.TOKENS.name]),
         "critical_fields": _critical_fields(gains),
+        "gpus": gpus(reader, selection),
         "slowest": [_slow(reader, found) for found in inferences.slowest(reader, selection, slowest)],
     }
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rich import box
-from rich.cells import cell_len
-from rich.table import Table
 from rich.text import Text
 
 from otelext import semconv
 from otelext.viewer.formats import amount, counted, plain, seconds, share
 from otelext.viewer.report import FROM_METRICS
+from otelext.viewer.terminal_gpu import draw_gpus
+from otelext.viewer.terminal_parts import BAR, bar, heading, new_table, room_for_bars, sentence
 from otelext.viewer.terminal_waterfall import draw_waterfall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
     from otelext.viewer.figures import Breakdown, Latency, Report
 
@@ -32,9 +29,6 @@ _OUTCOME_STYLES: Final = {
     semconv.Outcome.ERROR.value: "red",
     semconv.Outcome.TIMEOUT.value: "red",
 }
-_BAR: Final = 28
-_SHORTEST_BAR: Final = 8
-_GAP: Final = 3  # between two columns of a table
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -46,37 +40,8 @@ def print_report(report: Report, console: Console) -> None:
         _breakdown(breakdown, console)
     _wasted(report, console)
     _critical_fields(report, console)
+    draw_gpus(report["gpus"], console)
     _slowest(report, console)
-
-
-def bar(part: float, width: int, console: Console) -> str:
-    """A bar as long as a share of `width`, in characters that the output can carry."""
-    length = round(max(0.0, min(1.0, part)) * width)
-    return ("#" if console.options.ascii_only else "█") * (length or (1 if part > 0 else 0))
-
-
-def _heading(console: Console, text: str, note: str = "") -> None:
-    console.print()
-    _line(console, Text.assemble((text, "bold"), (f"  {note}" if note else "", "dim")))
-
-
-def _line(console: Console, text: RenderableType) -> None:
-    console.print(text, overflow="fold", highlight=False)
-
-
-def _table(*columns: str, right: int = 0) -> Table:
-    """A table whose last `right` columns are figures; nothing is ever cut."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False, header_style="dim")
-    for i, column in enumerate(columns):
-        figure = i >= len(columns) - right
-        table.add_column(column, overflow="fold", justify="right" if figure else "left", no_wrap=figure)
-    return table
-
-
-def _room(console: Console, header: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
-    """Width left for the bars of a table beside its other columns, whose text is worth more than long bars."""
-    widths = [max(map(cell_len, column)) for column in zip(header, *rows, strict=True)]
-    return max(_SHORTEST_BAR, min(_BAR, console.width - sum(widths) - _GAP * len(widths)))
 
 
 def _requests(report: Report, console: Console) -> None:
@@ -85,16 +50,16 @@ def _requests(report: Report, console: Console) -> None:
     services = ", ".join(map(plain, names)) or "no service"
     whole = requests["total"]
     source = "from metrics" if requests["source"] == FROM_METRICS else "from traces, no metrics yet"
-    _heading(console, f"Requests: {whole}", f"{services}; {source}, {requests['traced']} with a trace")
+    heading(console, f"Requests: {whole}", f"{services}; {source}, {requests['traced']} with a trace")
     if not whole:
-        _line(console, "No inference has ended in this time. `--since all` looks at everything there is.")
+        sentence(console, "No inference has ended in this time. `--since all` looks at everything there is.")
         return
     cells = [
         (plain(row["model"] or "(none)"), plain(row["outcome"]), str(row["count"]), share(row["count"] / whole))
         for row in requests["by_outcome"]
     ]
-    room = _room(console, ("model", "outcome", "count", "share"), cells)
-    table = _table("model", "outcome", "", "count", "share", right=2)
+    room = room_for_bars(console, ("model", "outcome", "count", "share"), cells)
+    table = new_table("model", "outcome", "", "count", "share", right=2)
     for row, (model, outcome, *figures) in zip(requests["by_outcome"], cells, strict=True):
         style = _OUTCOME_STYLES.get(row["outcome"], "yellow")
         drawn = bar(row["count"] / whole, room, console)
@@ -102,7 +67,7 @@ def _requests(report: Report, console: Console) -> None:
     console.print(table)
     if requests["source"] == FROM_METRICS and requests["traced"] > whole:
         behind = requests["traced"] - whole
-        _line(
+        sentence(
             console,
             f"Metrics are behind by {counted(behind, 'inference')} that traces show: "
             "what is missing comes later, or went with a process.",
@@ -112,13 +77,13 @@ def _requests(report: Report, console: Console) -> None:
 def _latency(report: Report, console: Console) -> None:
     models = sorted({row["model"] for row in report["latency"]})
     for model in models:
-        _heading(console, f"Latency: {plain(model or '(no model)')}", "completed requests; consumer wait of all")
-        table = _table("", "p50", "p90", "p95", "p99", "mean", "from", right=6)
+        heading(console, f"Latency: {plain(model or '(no model)')}", "completed requests; consumer wait of all")
+        table = new_table("", "p50", "p90", "p95", "p99", "mean", "from", right=6)
         for row in (row for row in report["latency"] if row["model"] == model):
             figures = [_quantile(row, name) for name in ("p50", "p90", "p95", "p99")]
             table.add_row(_MEASURES.get(row["measure"], row["measure"]), *figures, seconds(row["mean"]), _source(row))
         console.print(table)
-        _line(console, Text(_sources([row for row in report["latency"] if row["model"] == model]), "dim"))
+        sentence(console, Text(_sources([row for row in report["latency"] if row["model"] == model]), "dim"))
 
 
 def _sources(rows: list[Latency]) -> str:
@@ -156,8 +121,8 @@ def _throughput(report: Report, console: Console) -> None:
         told.append(("cost", f"{rates['cost_usd']:.4f} USD", ""))
     if rates["window_s"] <= 0 or not told:
         return
-    _heading(console, "Throughput", f"over {seconds(rates['window_s'])}, first request's start to last one's end")
-    table = _table("", "total", "rate", right=2)
+    heading(console, "Throughput", f"over {seconds(rates['window_s'])}, first request's start to last one's end")
+    table = new_table("", "total", "rate", right=2)
     for row in told:
         table.add_row(*row)
     console.print(table)
@@ -169,17 +134,17 @@ def _rate(value: float | None, unit: str) -> str:
 
 def _breakdown(breakdown: Breakdown, console: Console) -> None:
     count = breakdown["count"]
-    _heading(
+    heading(
         console,
         f"Time to first token: {plain(breakdown['model'] or '(no model)')}",
         f"where it went, {counted(count, 'completed request')}",
     )
-    table = _table("stage", "", "share", "a request", "total", right=3)
+    table = new_table("stage", "", "share", "a request", "total", right=3)
     for part in breakdown["parts"]:
         unattributed = part["stage"] == semconv.UNATTRIBUTED_STAGE
         table.add_row(
             Text(plain(part["stage"]), "dim" if unattributed else ""),
-            Text(bar(part["share"], _BAR, console), "dim" if unattributed else "cyan"),
+            Text(bar(part["share"], BAR, console), "dim" if unattributed else "cyan"),
             share(part["share"]),
             seconds(part["seconds"] / count) if count else "-",
             seconds(part["seconds"]),
@@ -193,7 +158,7 @@ def _breakdown(breakdown: Breakdown, console: Console) -> None:
             f"Does not add up: the parts are {whole:.3f} s, the histogram's sum is {breakdown['total_s']:.3f} s, "
             f"a difference of {breakdown['difference_s']:+.3f} s."
         )
-    _line(console, Text(text, "green" if breakdown["adds_up"] else "red"))
+    sentence(console, Text(text, "green" if breakdown["adds_up"] else "red"))
 
 
 def _wasted(report: Report, console: Console) -> None:
@@ -202,10 +167,10 @@ def _wasted(report: Report, console: Console) -> None:
     if rates["input_tokens"] is None and rates["output_tokens"] is None:
         return
     note = f"{share(wasted['share'])} of all, of requests that did not complete"
-    _heading(console, f"Wasted tokens: {amount(wasted['tokens'])}", note)
+    heading(console, f"Wasted tokens: {amount(wasted['tokens'])}", note)
     if not wasted["by_outcome"]:
         return
-    table = _table("outcome", "input", "output", right=2)
+    table = new_table("outcome", "input", "output", right=2)
     for row in wasted["by_outcome"]:
         table.add_row(plain(row["outcome"]), amount(row["input"]), amount(row["output"]))
     console.print(table)
@@ -216,13 +181,13 @@ def _critical_fields(report: Report, console: Console) -> None:
     if not rows:
         return
     errors, checks = sum(row["errors"] for row in rows), sum(row["checks"] for row in rows)
-    _heading(console, f"Critical-field errors: {amount(errors)}", f"in {counted(checks, 'check')}")
-    table = _table("field", "", "errors", "checks", "share", right=3)
+    heading(console, f"Critical-field errors: {amount(errors)}", f"in {counted(checks, 'check')}")
+    table = new_table("field", "", "errors", "checks", "share", right=3)
     for row in rows:
         part = row["share"]
         table.add_row(
             plain(row["field"]),
-            Text(bar(part or 0.0, _BAR, console), "red"),
+            Text(bar(part or 0.0, BAR, console), "red"),
             amount(row["errors"]),
             amount(row["checks"]),
             "-" if part is None else share(part),
@@ -233,11 +198,11 @@ def _critical_fields(report: Report, console: Console) -> None:
 def _slowest(report: Report, console: Console) -> None:
     if not report["slowest"]:
         return
-    _heading(console, "Slowest requests", "* marks the first token; 0 is the inference's start")
+    heading(console, "Slowest requests", "* marks the first token; 0 is the inference's start")
     for slow in report["slowest"]:
         console.print()
         for line in draw_waterfall(slow, console):
-            _line(console, line)
+            sentence(console, line)
 
 
 def nothing_received(report: Report) -> str:

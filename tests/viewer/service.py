@@ -76,7 +76,12 @@ class Service:
         self._counters = {
             m.name: meter.create_counter(m.name, m.unit)
             for m in semconv.METRICS.values()
-            if m.kind is semconv.Kind.COUNTER
+            if m.kind in {semconv.Kind.COUNTER, semconv.Kind.OBSERVABLE_COUNTER}
+        }
+        self._gauges = {
+            m.name: meter.create_gauge(m.name, m.unit)
+            for m in semconv.METRICS.values()
+            if m.kind in {semconv.Kind.OBSERVABLE_GAUGE, semconv.Kind.OBSERVABLE_UP_DOWN_COUNTER}
         }
         self._histograms: dict[str, Histogram] = {
             m.name: meter.create_histogram(m.name, m.unit, explicit_bucket_boundaries_advisory=m.buckets)
@@ -87,6 +92,10 @@ class Service:
     def add(self, metric: semconv.Metric, value: float, **attributes: str) -> None:
         """Add to a counter; underscores of attribute names stand for dots."""
         self._counters[metric.name].add(value, attributes)
+
+    def tell(self, metric: semconv.Metric, value: float, **attributes: str) -> None:
+        """Set a gauge."""
+        self._gauges[metric.name].set(value, attributes)
 
     def infer(
         self,

@@ -1,0 +1,93 @@
+"""The GPUs in the terminal's report, or a sentence where none was told of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+from otelext.viewer.formats import amount, plain, share
+from otelext.viewer.terminal_parts import heading, new_table, sentence
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from otelext.viewer.gpus import Energy, Gpu, Gpus
+
+_GIB: Final = 2**30
+_SOURCES: Final = {
+    "counter": "the GPUs' own energy counters",
+    "power": "their power, integrated between readings",
+}
+NONE: Final = (
+    "No GPU telemetry was received: the service sees no NVIDIA GPU, or doesn't read it. `otelext gpu` on its host says"
+    " why."
+)
+
+
+def draw_gpus(gpus: Gpus, console: Console) -> None:
+    """Print the devices, what held them back, and whose their energy was."""
+    if not gpus["devices"]:
+        heading(console, "GPUs: none")
+        sentence(console, NONE)
+    else:
+        count = sum(one["parent"] is None for one in gpus["devices"]) or len(gpus["devices"])
+        heading(console, f"GPUs: {count}", "busy says that a kernel ran, not how well; memory and temperature at most")
+        _devices(gpus["devices"], console)
+    if gpus["energy"]["by_model"] or gpus["energy"]["idle_j"] is not None:
+        _energy(gpus["energy"], console)
+
+
+def _devices(devices: list[Gpu], console: Console) -> None:
+    degree = "C" if console.options.ascii_only else "°C"
+    drawn = new_table("", "name", "busy", "at most", "memory GiB", degree, "mean W", "J", right=6)
+    for one in devices:
+        place = f"{one['index']} MIG" if one["parent"] else one["index"]
+        drawn.add_row(
+            plain(place),
+            Text(plain(one["name"])),
+            _share(one["utilization_mean"]),
+            _share(one["utilization_max"]),
+            _memory(one),
+            _whole(one["temperature_max"]),
+            _whole(one["power_mean"]),
+            _whole(one["energy_j"]),
+        )
+    console.print(drawn)
+    for one in devices:
+        notes = [f"{plain(each['reason'])} in {share(each['share'])} of the readings" for each in one["throttled"]]
+        if notes:
+            sentence(console, Text(f"GPU {plain(one['index'])} was held back: {', '.join(notes)}.", "yellow"))
+        errors = [f"{plain(each['type'])} {amount(each['count'])}" for each in one["errors"]]
+        if errors:
+            sentence(console, Text(f"GPU {plain(one['index'])} had errors: {', '.join(errors)}.", "red"))
+
+
+def _energy(energy: Energy, console: Console) -> None:
+    sources = " and ".join(_SOURCES.get(source, plain(source)) for source in energy["sources"])
+    heading(console, "Energy of inferences", f"by {sources}" if sources else "")
+    drawn = new_table("model", "J", "output tokens", "J an output token", right=3)
+    for one in energy["by_model"]:
+        each = one["per_output_token_j"]
+        drawn.add_row(
+            plain(one["model"] or "(none)"),
+            amount(round(one["joules"], 1)),
+            amount(one["output_tokens"]),
+            "-" if each is None else f"{each:.3g}",
+        )
+    if energy["idle_j"] is not None:
+        drawn.add_row(Text("no inference active", "dim"), amount(round(energy["idle_j"], 1)), "", "")
+    console.print(drawn)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else share(value)
+
+
+def _whole(value: float | None) -> str:
+    return "-" if value is None else amount(round(value))
+
+
+def _memory(one: Gpu) -> str:
+    used, limit = one["memory_used_max"], one["memory_limit"]
+    return "-" if used is None or not limit else f"{used / _GIB:.1f}/{limit / _GIB:.1f}"
