@@ -9,6 +9,7 @@ from contextlib import suppress
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
+from otelext.gpu.minute import OnceAMinute
 from otelext.gpu.nvml import NoNvmlError, Nvml, NvmlError
 from otelext.gpu.session import LONGEST_GAP, Session
 
@@ -25,7 +26,6 @@ _SLOWEST_AGAIN: Final = 12
 """Intervals between two attempts to begin again, at most."""
 _SHORTEST_REST: Final = 0.1
 """Intervals between two passes, at least, however long a pass takes."""
-_SAID_AGAIN_NS: Final = 60 * 10**9
 _BEFORE_FORK_S: Final = 0.1
 STALE_AFTER: Final = 2
 """Intervals after which a snapshot says nothing any more."""
@@ -64,20 +64,6 @@ class Account(Protocol):
 
     def after_fork(self) -> None:
         """Forget the parent's, in the child."""
-
-
-class _Now:
-    """Whether to say something that may go on for long: once a minute at most."""
-
-    def __init__(self) -> None:
-        self._said_ns: int | None = None
-
-    def __call__(self) -> bool:
-        now = perf_counter_ns()
-        if self._said_ns is not None and now - self._said_ns < _SAID_AGAIN_NS:
-            return False
-        self._said_ns = now
-        return True
 
 
 class Poller:
@@ -129,7 +115,7 @@ class Poller:
         self._stopped = threading.Event()
         self._in_pass = threading.Lock()
         self._since_ns = perf_counter_ns()
-        self._say_hang, self._say_failure, self._say_unsettled = _Now(), _Now(), _Now()
+        self._say_hang, self._say_failure, self._say_unsettled = OnceAMinute(), OnceAMinute(), OnceAMinute()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
