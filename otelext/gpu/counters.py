@@ -1,4 +1,4 @@
-"""Counters of a driver as counters of ours: they begin at 0, and no wrap or reset takes anything back."""
+"""Counters of a driver as counters of ours: they begin at 0, and no wrap and no reset takes anything back."""
 
 from __future__ import annotations
 
@@ -15,24 +15,34 @@ class Counter:
         total: By how much so far.
     """
 
-    __slots__ = ("_last", "total")
+    __slots__ = ("_last", "_wraps", "total")
 
-    def __init__(self) -> None:
+    def __init__(self, *, wraps: bool = False) -> None:
+        """Begin at 0.
+
+        Args:
+            wraps: Whether the driver's has 32 bits. Else one that goes down begins anew, as when the driver is loaded.
+        """
         self.total = 0
+        self._wraps = wraps
         self._last: int | None = None
 
     def take(self, raw: int) -> int:
-        """Take a reading; the first is where it begins. Returns the total."""
+        """Take a reading; the first, and the first after a rest, is where it goes on. Returns the total."""
         last, self._last = self._last, raw
         if last is None:
             return self.total
         if raw >= last:
             self.total += raw - last
-        elif last < _WRAPS_AT and last > _NEAR * _WRAPS_AT and raw < (1 - _NEAR) * _WRAPS_AT:
-            self.total += raw + _WRAPS_AT - last  # counters of 32 bits
+        elif self._wraps and _NEAR * _WRAPS_AT < last < _WRAPS_AT and raw < (1 - _NEAR) * _WRAPS_AT:
+            self.total += raw + _WRAPS_AT - last
         else:
             self.total += raw  # the driver was loaded anew, and counts from 0
         return self.total
+
+    def rest(self) -> None:
+        """Leave out what follows up to the next reading: another process counts it."""
+        self._last = None
 
 
 class Integral:
@@ -61,3 +71,7 @@ class Integral:
             self.joules += (self._watts + watts) / 2 * (at_ns - self._at_ns) / 1e9
         self._at_ns, self._watts = at_ns, watts
         return self.joules
+
+    def rest(self) -> None:
+        """Leave out what follows up to the next reading."""
+        self._at_ns = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from otelext.gpu.nvml import OF_DEVICE, NvmlError
+from otelext.gpu.nvml import OF_DEVICE, OF_SESSION, NvmlError
 from otelext.gpu.snapshot import Device
 
 if TYPE_CHECKING:
@@ -49,21 +49,21 @@ class Gpu:
         return (self.device, *(one.device for one in self.mig_devices))
 
 
-def gpus(nvml: Nvml) -> tuple[tuple[Gpu, ...], int]:
-    """All GPUs by index, and how many more NVML counts that can't be reached.
+def gpus(nvml: Nvml) -> tuple[tuple[Gpu, ...], dict[int, NvmlError]]:
+    """All GPUs by index, and why others that NVML counts can't be reached, by their indices.
 
     Raises:
         NvmlError: They can't be listed.
     """
-    found = []
-    count = nvml.call("nvmlDeviceGetCount")
-    for index in range(count):
+    found, unreached = [], {}
+    for index in range(nvml.call("nvmlDeviceGetCount")):
         try:
             found.append(_gpu(nvml, index))
         except NvmlError as error:
-            if error.name not in OF_DEVICE:
+            if error.name in OF_SESSION:
                 raise
-    return tuple(found), count - len(found)
+            unreached[index] = error
+    return tuple(found), unreached
 
 
 def mig_uuids(nvml: Nvml, gpu: Gpu) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ def _mig_devices(nvml: Nvml, parent: Device, handle: Any) -> tuple[MigDevice, ..
             mig = nvml.call("nvmlDeviceGetMigDeviceHandleByIndex", handle, place)
             uuid = nvml.call("nvmlDeviceGetUUID", mig)
         except NvmlError as error:
-            if error.name in OF_DEVICE:
+            if error.name in OF_DEVICE or error.name in OF_SESSION:
                 raise
             continue  # places may be empty
         device = Device(
@@ -118,6 +118,6 @@ def _told(nvml: Nvml, name: str, handle: Any) -> Any:
     try:
         return nvml.call(name, handle)
     except NvmlError as error:
-        if error.name in OF_DEVICE:
+        if error.name in OF_DEVICE or error.name in OF_SESSION:
             raise
         return None

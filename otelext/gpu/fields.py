@@ -27,6 +27,7 @@ class Field(NamedTuple):
         attributes: On top of the device's own.
         scale: From its unit to the catalogue's.
         counts: Whether it is a counter of the driver's.
+        wraps: Whether that has 32 bits.
         scope: Which part of the GPU it is of.
     """
 
@@ -35,6 +36,7 @@ class Field(NamedTuple):
     attributes: Attributes
     scale: float
     counts: bool = False
+    wraps: bool = False
     scope: int = 0
 
     @property
@@ -57,8 +59,8 @@ FIELDS: Final = (
     Field(82, semconv.HW_TEMPERATURE.name, ((semconv.HW_SENSOR_LOCATION, semconv.SENSOR_MEMORY),), 1),
     Field(3, semconv.HW_ERRORS.name, ((semconv.ERROR_TYPE, semconv.ECC_CORRECTED),), 1, counts=True),
     Field(4, semconv.HW_ERRORS.name, ((semconv.ERROR_TYPE, semconv.ECC_UNCORRECTED),), 1, counts=True),
-    Field(197, semconv.GPU_IO.name, _io(semconv.TRANSMIT, semconv.LINK_PCIE), 1, counts=True),
-    Field(198, semconv.GPU_IO.name, _io(semconv.RECEIVE, semconv.LINK_PCIE), 1, counts=True),
+    Field(197, semconv.GPU_IO.name, _io(semconv.TRANSMIT, semconv.LINK_PCIE), 1, counts=True, wraps=True),
+    Field(198, semconv.GPU_IO.name, _io(semconv.RECEIVE, semconv.LINK_PCIE), 1, counts=True, wraps=True),
     Field(138, semconv.GPU_IO.name, _io(semconv.TRANSMIT, semconv.LINK_NVLINK), 1024, counts=True, scope=_ALL_LINKS),
     Field(139, semconv.GPU_IO.name, _io(semconv.RECEIVE, semconv.LINK_NVLINK), 1024, counts=True, scope=_ALL_LINKS),
 )

@@ -7,6 +7,7 @@ so on a thread that nobody waits for.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
 
 LIBRARY: Final = "libnvidia-ml.so.1"
 NOT_SUPPORTED: Final = "NVML_ERROR_NOT_SUPPORTED"
+NO_PERMISSION: Final = "NVML_ERROR_NO_PERMISSION"
+FUNCTION_NOT_FOUND: Final = "NVML_ERROR_FUNCTION_NOT_FOUND"
 LASTING: Final = frozenset(
     {
         NOT_SUPPORTED,
-        "NVML_ERROR_FUNCTION_NOT_FOUND",
-        "NVML_ERROR_NO_PERMISSION",
+        NO_PERMISSION,
+        FUNCTION_NOT_FOUND,
         "NVML_ERROR_ARGUMENT_VERSION_MISMATCH",
         "NVML_ERROR_DEPRECATED",
     }
@@ -34,6 +37,8 @@ OF_SESSION: Final = frozenset(
     {"NVML_ERROR_UNINITIALIZED", "NVML_ERROR_DRIVER_NOT_LOADED", "NVML_ERROR_LIB_RM_VERSION_MISMATCH"}
 )
 """Errors after which nothing answers until the library is initialised again."""
+_SPELLINGS: Final = itertools.count(1)
+"""No spelling of a path is used twice in a process, nor in one that is forked of it."""
 _MAPPED: Final = re.compile(r"(/\S*)/libnvidia-ml\.so[^/ ]*( \(deleted\))?$", re.MULTILINE)
 
 
@@ -77,8 +82,9 @@ class Nvml:
         self.calls = 0
         self.under_way: Call | None = None
         self._pynvml: Any = None
+        self._opened = False
         self._names: dict[int, str] = {}
-        self._loaded = 0
+        self._looked_at: set[tuple[int, int, int]] = set()
 
     def open(self) -> None:
         """Load the library and initialise it.
@@ -95,11 +101,14 @@ class Nvml:
                 if name.startswith("NVML_ERROR_") and isinstance(value, int)
             }
         self.call("nvmlInit")
+        self._opened = True
 
     def close(self) -> None:
-        """Give back what `open` took."""
-        with suppress(NvmlError):
-            self.call("nvmlShutdown")
+        """Give back what `open` took, and no more: NVML counts, and other code of this process may use it too."""
+        if self._opened:
+            self._opened = False
+            with suppress(NvmlError):
+                self.call("nvmlShutdown")
 
     def load_anew(self) -> bool:
         """Take the library that is installed now in place of the one that was loaded, as after an update of the driver.
@@ -111,13 +120,16 @@ class Nvml:
         # and compared by its inode. The old one stays mapped, since somebody may be within it.
         if self._pynvml is None:
             return False
-        self._loaded += 1
-        for folder, _ in _MAPPED.findall(Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")):
-            installed = Path(folder) / LIBRARY
+        for installed in _installed():
             with suppress(OSError):
-                real = installed.resolve(strict=True)
-                library = ctypes.CDLL(f"{real.parent}{'/.' * self._loaded}/{real.name}")
-                if library._handle != self._pynvml.nvmlLib._handle:  # noqa: SLF001  # what tells two of them apart
+                status = installed.stat()
+                version = (status.st_dev, status.st_ino, status.st_mtime_ns)
+                if version in self._looked_at:
+                    continue
+                spelling = f"{installed.parent}{'/.' * next(_SPELLINGS)}/{installed.name}"
+                library = ctypes.CDLL(spelling)
+                self._looked_at.add(version)
+                if library._handle != getattr(self._pynvml.nvmlLib, "_handle", None):  # noqa: SLF001  # tells two apart
                     self._pynvml.nvmlLib = library
                     self._pynvml._nvmlGetFunctionPointer_cache.clear()  # noqa: SLF001  # there is no public way
                     return True
@@ -129,10 +141,13 @@ class Nvml:
         Raises:
             NvmlError: It gave an error.
         """
+        function = getattr(self._pynvml, name, None)
+        if function is None:  # pynvml is older than the function
+            raise NvmlError(FUNCTION_NOT_FOUND, name)
         self.calls += 1
         self.under_way = Call(name, perf_counter_ns())
         try:
-            return getattr(self._pynvml, name)(*args)
+            return function(*args)
         except self._pynvml.NVMLError as error:
             raise NvmlError(self.error_name(error.value), name) from None
         finally:
@@ -147,6 +162,19 @@ class Nvml:
         if self._pynvml is None or name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._pynvml, name)
+
+
+def _installed() -> set[Path]:
+    """The library's file in each folder from which one is mapped, be that one still there or not."""
+    try:
+        maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return set()
+    found = set()
+    for folder, _ in _MAPPED.findall(maps):
+        with suppress(OSError):
+            found.add((Path(folder) / LIBRARY).resolve(strict=True))
+    return found
 
 
 def _load() -> ModuleType:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from contextlib import suppress
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
+from otelext.gpu.minute import OnceAMinute
 from otelext.gpu.nvml import NoNvmlError, Nvml, NvmlError
 from otelext.gpu.session import LONGEST_GAP, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from otelext.gpu.reader import Totals
     from otelext.gpu.snapshot import EnergySample, Snapshot
+    from otelext.gpu.totals import Totals
 
     Intervals = Callable[[], Iterable[tuple[str | None, int, int | None]]]
 
 _logger = logging.getLogger("otelext")
 _SLOWEST_AGAIN: Final = 12
 """Intervals between two attempts to begin again, at most."""
-_REPORTED_AGAIN_NS: Final = 60 * 10**9
+_SHORTEST_REST: Final = 0.1
+"""Intervals between two passes, at least, however long a pass takes."""
 _BEFORE_FORK_S: Final = 0.1
 STALE_AFTER: Final = 2
 """Intervals after which a snapshot says nothing any more."""
@@ -106,13 +109,13 @@ class Poller:
         self._reset()
 
     def _reset(self) -> None:
-        self._forking = False
+        self._forking: int | None = None
         self._nvml = Nvml()
         self._session: Session | None = None
         self._stopped = threading.Event()
         self._in_pass = threading.Lock()
         self._since_ns = perf_counter_ns()
-        self._reported_ns = 0
+        self._say_hang, self._say_failure, self._say_unsettled = OnceAMinute(), OnceAMinute(), OnceAMinute()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -154,11 +157,8 @@ class Poller:
 
     def _report_hang(self, age: float) -> None:
         call, now = self._nvml.under_way, perf_counter_ns()
-        if call is None or now - call.since_ns < self.interval * 1e9:
+        if call is None or now - call.since_ns < self.interval * 1e9 or not self._say_hang():
             return
-        if self._reported_ns and now - self._reported_ns < _REPORTED_AGAIN_NS:
-            return
-        self._reported_ns = now
         seconds = (now - call.since_ns) / 1e9
         _logger.warning(
             "otelext: %s has not returned for %.1f s; the GPUs were last read %.1f s ago", call.name, seconds, age
@@ -166,11 +166,13 @@ class Poller:
 
     def before_fork(self) -> None:
         """Wait a moment for the call that is under way, so that the child inherits no lock of the driver's library."""
-        self._forking = self._in_pass.acquire(timeout=_BEFORE_FORK_S)
+        if self._in_pass.acquire(timeout=_BEFORE_FORK_S):
+            self._forking = threading.get_ident()
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
-        if self._forking:
+        if self._forking == threading.get_ident():  # two threads may fork at one time
+            self._forking = None
             self._in_pass.release()
 
     def after_fork_in_child(self) -> None:
@@ -185,31 +187,41 @@ class Poller:
             self.start()
 
     def _run(self) -> None:
-        failures = 0
-        stopped = self._stopped
+        stopped, failures, said = self._stopped, 0, False
         while not stopped.is_set():
             try:
                 self._begin()
-                while True:
-                    failures = self._pass(failures)
-                    if stopped.wait(self.interval):
-                        break
-            except NoNvmlError as error:
-                _logger.info("otelext: no GPU telemetry: %s", error)
-                return
-            except NvmlError as error:
+                while not stopped.is_set():
+                    began_ns = perf_counter_ns()
+                    self._pass()
+                    if said:
+                        _logger.info("otelext: the GPUs are read again")
+                    failures, said = 0, False
+                    took = (perf_counter_ns() - began_ns) / 1e9
+                    stopped.wait(max(self.interval - took, _SHORTEST_REST * self.interval))
+            except Exception as error:  # noqa: BLE001  # whatever it is, it stays here
                 if not self._announced:
-                    _logger.info("otelext: no GPU telemetry: %s", error)
+                    self._give_up(error)
                     return
-                if failures == 0:
-                    _logger.warning("otelext: the GPUs can't be read any more: %s; it is tried again", error)
+                if not said and self._say_failure():
+                    said = True
+                    self._warn("otelext: the GPUs can't be read any more: %s; it is tried again", error)
                 failures += 1
-                stopped.wait(self.interval * min(2 ** (failures - 1), _SLOWEST_AGAIN))
-            except Exception:
-                _logger.warning("otelext: reading the GPUs failed and has ended", exc_info=True)
-                return
             finally:
                 self._end()
+            if failures:
+                stopped.wait(self.interval * min(2 ** (failures - 1), _SLOWEST_AGAIN))
+
+    def _give_up(self, error: Exception) -> None:
+        if isinstance(error, (NoNvmlError, NvmlError)):
+            _logger.info("otelext: no GPU telemetry: %s", error)
+        else:
+            self._warn("otelext: no GPU telemetry: %r", error)
+
+    @staticmethod
+    def _warn(message: str, error: Exception) -> None:
+        expected = isinstance(error, (NoNvmlError, NvmlError))
+        _logger.warning(message, error, exc_info=None if expected else error)
 
     def _begin(self) -> None:
         with self._in_pass:
@@ -224,30 +236,36 @@ class Poller:
                 self._nvml.close()  # what stays initialised is not initialised again
                 raise
         if not self._announced:
-            self._announced = True
             self._lease, self._account = self._share()
             self._found()
+            self._announced = True
+            for index, error in self._session.unreached.items():
+                _logger.warning("otelext: GPU %d can't be reached: %s", index, error)
 
-    def _pass(self, failures: int) -> int:
+    def _pass(self) -> None:
         session = self._session
         assert session is not None  # begun
         held = self._lease is not None and self._lease.hold()
         with self._in_pass:
             # Where nothing can be shared with others, a process still knows its own energy.
             snapshot, samples = session.read(everything=held or self._lease is None)
-        if failures:
-            _logger.info("otelext: the GPUs are read again")
         self.held = held
         self.snapshot = snapshot
         if self._account is not None:
-            now_ns = perf_counter_ns()
-            self._account.settle(now_ns, self._intervals(), self._uses(snapshot), samples, held)
-        return 0
+            try:
+                self._account.settle(perf_counter_ns(), self._intervals(), self._uses(snapshot), samples, held)
+            except Exception as error:  # noqa: BLE001  # readings go on without it
+                if self._say_unsettled():
+                    self._warn("otelext: energy can't be shared out: %r", error)
 
     def _end(self) -> None:
         session, self._session = self._session, None
         if session is not None:
-            session.close()
-            self._nvml.close()
-        if self._stopped.is_set() and self._lease is not None:
-            self._lease.release()
+            with self._in_pass:
+                session.close()
+                self._nvml.close()
+        # Another process may be able to read what this one can't.
+        self.held = False
+        if self._lease is not None:
+            with suppress(OSError):
+                self._lease.release()

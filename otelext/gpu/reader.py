@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otelext import semconv
 from otelext.gpu import fields, readings
-from otelext.gpu.counters import Counter, Integral
+from otelext.gpu.counters import Counter
 from otelext.gpu.gpm import ACTIVITY, UTILIZATION, Gpm
-from otelext.gpu.nvml import LASTING, OF_DEVICE, OF_SESSION, NvmlError
+from otelext.gpu.nvml import FUNCTION_NOT_FOUND, LASTING, NOT_SUPPORTED, OF_DEVICE, OF_SESSION, NvmlError
 from otelext.gpu.readings import NOT_AVAILABLE
 from otelext.gpu.snapshot import DeviceReadings, EnergySample, Missing, Point
 
@@ -19,49 +19,12 @@ if TYPE_CHECKING:
     from otelext.gpu.devices import Gpu, MigDevice
     from otelext.gpu.nvml import Nvml
     from otelext.gpu.readings import Reading, Series
-    from otelext.gpu.snapshot import Device
+    from otelext.gpu.totals import Totals
 
 ASKED_AGAIN: Final = 100
 """Passes after which what isn't supported is asked for once more."""
+_ANY_XID: Final = ((semconv.ERROR_TYPE, semconv.XID.format(number="*")),)
 _FROM_POWER: Final = ((semconv.ENERGY_SOURCE, semconv.ENERGY_FROM_POWER),)
-
-
-class Totals:
-    """The counters of one GPU, which outlive its handle: it may be lost and come back.
-
-    Attributes:
-        device: Which one.
-        counters: Those of the driver.
-        power: What its power comes to.
-        errors: Errors that NVML tells as events, by `error.type`.
-        epoch: Tells this process's integral of power from another one's.
-    """
-
-    def __init__(self, device: Device, longest_gap_ns: int, epoch: str) -> None:
-        self.device = device
-        self.counters: dict[Series, Counter] = {}
-        self.power = Integral(longest_gap_ns)
-        self.errors: dict[str, int] = {}
-        self.epoch = epoch
-
-    def count_error(self, kind: str) -> None:
-        """Count an error that happened."""
-        self.errors[kind] = self.errors.get(kind, 0) + 1
-
-    def events(self) -> list[Point]:
-        """The errors that were told as events."""
-        return [
-            Point(semconv.HW_ERRORS.name, count, ((semconv.ERROR_TYPE, kind),)) for kind, count in self.errors.items()
-        ]
-
-    def when_lost(self) -> DeviceReadings:
-        """What is left to say of a GPU that is gone: its errors."""
-        counted = [
-            Point(metric, counter.total, attributes)
-            for (metric, attributes), counter in self.counters.items()
-            if metric == semconv.HW_ERRORS.name
-        ]
-        return DeviceReadings(self.device, (*counted, *self.events()))
 
 
 class _Pass:
@@ -92,14 +55,19 @@ class GpuReader:
         self.energy: EnergySample | None = None
         self._totals = totals
         self._unsupported: dict[str, str] = {}
+        self._unlisted: dict[str, str] = {}
         self._passes = 0
         self._gpm: dict[str, Gpm] = {gpu.device.uuid: Gpm(ACTIVITY)}
         for mig in gpu.mig_devices:
             if mig.gpu_instance is not None:
                 self._gpm[mig.device.uuid] = Gpm(UTILIZATION, mig.gpu_instance)
 
-    def read(self, nvml: Nvml) -> list[DeviceReadings]:
-        """The GPU's readings, and those of its MIG devices.
+    def read(self, nvml: Nvml, no_xids: str = "") -> list[DeviceReadings]:
+        """The GPU's readings, and those of its MIG devices; to be asked for after the processes.
+
+        Args:
+            nvml: The session.
+            no_xids: Why the GPU tells of no Xid errors, if it doesn't.
 
         Raises:
             NvmlError: The GPU, or the session, is gone.
@@ -117,6 +85,9 @@ class GpuReader:
         if not self.gpu.mig:
             self._activity(nvml, self.gpu.device.uuid, handle, found)
         found.points += self._totals.events()
+        if no_xids:
+            found.missing.append(Missing(semconv.HW_ERRORS.name, no_xids, _ANY_XID))
+        self._explain_processes(self.gpu.device.uuid, found)
         return [
             DeviceReadings(self.gpu.device, tuple(found.points), tuple(found.missing)),
             *(self._mig(nvml, mig) for mig in self.gpu.mig_devices),
@@ -132,17 +103,23 @@ class GpuReader:
         if not self.gpu.mig:
             asked.append((self.gpu.device.uuid, self.gpu.handle))
         found: dict[str, dict[int, int | None]] = {}
+        self._unlisted.clear()
         for uuid, handle in asked:
             try:
                 listed = nvml.call("nvmlDeviceGetComputeRunningProcesses_v3", handle)
             except NvmlError as error:
                 _raise_if_gone(error)
+                self._unlisted[uuid] = error.name
                 continue
             found[uuid] = {one.pid: one.usedGpuMemory for one in listed}
         return found
 
+    def _explain_processes(self, uuid: str, found: _Pass) -> None:
+        if uuid in self._unlisted:
+            found.missing.append(Missing(semconv.GPU_PROCESS_MEMORY.name, self._unlisted[uuid]))
+
     def close(self, nvml: Nvml) -> None:
-        """Give back what reading took."""
+        """Give back what reading took; it is taken again where reading goes on."""
         for gpm in self._gpm.values():
             gpm.free(nvml)
 
@@ -151,6 +128,9 @@ class GpuReader:
         self._memory(nvml, mig.handle, found, of=mig.device.uuid)
         if mig.device.uuid in self._gpm:
             self._activity(nvml, mig.device.uuid, self.gpu.handle, found)
+        else:
+            found.take(UTILIZATION.values(), [NOT_SUPPORTED] * len(UTILIZATION))
+        self._explain_processes(mig.device.uuid, found)
         return DeviceReadings(mig.device, tuple(found.points), tuple(found.missing))
 
     def _ask(self, nvml: Nvml, handle: Any, reading: Reading, found: _Pass, *, of: str = "") -> str:
@@ -176,7 +156,7 @@ class GpuReader:
     def _memory(self, nvml: Nvml, handle: Any, found: _Pass, *, of: str = "") -> None:
         newer = _Pass()
         why = self._ask(nvml, handle, readings.MEMORY, newer, of=of)
-        if why in {"NVML_ERROR_FUNCTION_NOT_FOUND", "NVML_ERROR_ARGUMENT_VERSION_MISMATCH"}:
+        if why in {FUNCTION_NOT_FOUND, "NVML_ERROR_ARGUMENT_VERSION_MISMATCH"}:
             self._ask(nvml, handle, readings.MEMORY_V1, found, of=of)
         else:
             found.points += newer.points
@@ -194,7 +174,7 @@ class GpuReader:
         at_ns = perf_counter_ns()
         told = dict(zip(fields.FIELDS, values, strict=True))
         for field, value in told.items():
-            if value in OF_DEVICE:
+            if value in OF_DEVICE or value in OF_SESSION:
                 raise NvmlError(str(value), key)
             if field is fields.POWER or field is fields.ENERGY:
                 continue
@@ -206,7 +186,10 @@ class GpuReader:
         if isinstance(value, str):
             return value
         if field.counts:
-            value = self._totals.counters.setdefault(field.series, Counter()).take(value)
+            counters = self._totals.counters
+            if field.series not in counters:
+                counters[field.series] = Counter(wraps=field.wraps)
+            value = counters[field.series].take(value)
         return value * field.scale
 
     def _power(self, nvml: Nvml, handle: Any, told: int | str, found: _Pass) -> float | None:
@@ -225,11 +208,11 @@ class GpuReader:
         if not isinstance(told, str):
             found.take([fields.ENERGY.series], [self._scaled(fields.ENERGY, told)])
             self.energy = EnergySample(at_ns, told * fields.ENERGY.scale, semconv.ENERGY_FROM_COUNTER, "")
-        elif watts is not None:
+        elif watts is not None and fields.ENERGY.series not in self._totals.counters:
             joules = self._totals.power.take(at_ns, watts)
             found.take([(semconv.HW_ENERGY.name, _FROM_POWER)], [joules])
             self.energy = EnergySample(at_ns, joules, semconv.ENERGY_FROM_POWER, self._totals.epoch)
-        else:
+        else:  # a counter that fails now and then is not mixed with what power comes to
             found.take([fields.ENERGY.series], [told])
 
     def _activity(self, nvml: Nvml, uuid: str, handle: Any, found: _Pass) -> None:

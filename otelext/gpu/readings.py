@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otelext import semconv
+from otelext.gpu.nvml import FUNCTION_NOT_FOUND, NvmlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +85,13 @@ def _clock(domain: str) -> Callable[[Nvml, Any], Sequence[float | None]]:
 
 
 def _throttling(nvml: Nvml, handle: Any) -> Sequence[float | None]:
-    mask = known(nvml.call("nvmlDeviceGetCurrentClocksEventReasons", handle), BLANK_64)
+    try:
+        found = nvml.call("nvmlDeviceGetCurrentClocksEventReasons", handle)
+    except NvmlError as error:
+        if error.name != FUNCTION_NOT_FOUND:
+            raise
+        found = nvml.call("nvmlDeviceGetCurrentClocksThrottleReasons", handle)  # its name before driver 535
+    mask = known(found, BLANK_64)
     return [None if mask is None else float(bool(mask & bit)) for bit in _THROTTLE_BITS]
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from otelext import semconv
 from otelext.gpu.devices import gpus, mig_uuids
-from otelext.gpu.nvml import OF_DEVICE, NoNvmlError, NvmlError
-from otelext.gpu.reader import GpuReader, Totals
+from otelext.gpu.nvml import NO_PERMISSION, OF_DEVICE, OF_SESSION, NoNvmlError, NvmlError
+from otelext.gpu.reader import GpuReader
 from otelext.gpu.snapshot import Snapshot
+from otelext.gpu.totals import Totals
 from otelext.gpu.xids import Xids
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ _logger = logging.getLogger("otelext")
 LONGEST_GAP: Final = 3
 """Intervals between two readings of a power over which a straight line stands for what was."""
 _LAYOUT_LOOKED_AT: Final = 12
-"""Passes between two looks at how GPUs are divided."""
+"""Passes between two looks at how a GPU is divided."""
 _SLOWEST_SEARCH: Final = 12
 """Passes between two searches for a GPU that is lost, at most."""
+_NOT_LISTED: Final = "NVML lists it no more"
 
 
 class Session:
@@ -31,13 +33,14 @@ class Session:
 
     Attributes:
         totals: Their counters by UUID, which outlive the session.
+        unreached: Why GPUs that NVML counts are not among them, by their indices.
     """
 
     def __init__(self, nvml: Nvml, totals: dict[str, Totals], longest_gap_ns: int, epoch: str) -> None:
         """List the GPUs.
 
         Raises:
-            NoNvmlError: There is none.
+            NoNvmlError: There is none, or none that this process may read.
             NvmlError: They can't be listed.
         """
         self.totals = totals
@@ -45,24 +48,30 @@ class Session:
         self._longest_gap_ns = longest_gap_ns
         self._epoch = epoch
         self._passes = 0
-        self._lost: set[str] = set()
-        self._unreached = 0
         self._searched = self._wait = 0
         self._list()
-        if not self._readers and not self._unreached:
-            raise NoNvmlError("there is no GPU here")
+        if not self._readers and not self._is_any_sought():
+            raise NoNvmlError(next((str(error) for error in self.unreached.values()), "there is no GPU here"))
 
     def _list(self) -> None:
         nvml = self._nvml
         self._driver = nvml.call("nvmlSystemGetDriverVersion")
-        found, self._unreached = gpus(nvml)
+        found, self.unreached = gpus(nvml)
         self._readers = {gpu.device.uuid: GpuReader(gpu, self._totals_of(gpu.device)) for gpu in found}
-        self._xids = Xids(nvml, found)
+        self._xids: Xids | None = None
+        self._rests = False
+        for uuid, totals in self.totals.items():
+            if uuid in self._readers:
+                if totals.lost:
+                    _logger.info("otelext: GPU %s is back", _called(totals.device))
+                    totals.lost = ""
+            elif not totals.lost:
+                error = self.unreached.get(totals.device.index)
+                self._lose(totals, _NOT_LISTED if error is None else error.name)
 
     def _totals_of(self, device: Device) -> Totals:
-        found = self.totals.get(device.uuid)
-        if found is None:
-            found = self.totals[device.uuid] = Totals(device, self._longest_gap_ns, self._epoch)
+        found = self.totals.setdefault(device.uuid, Totals(device, self._longest_gap_ns, self._epoch))
+        found.device = device  # which may have moved to another place
         return found
 
     def read(self, *, everything: bool) -> tuple[Snapshot, dict[str, EnergySample]]:
@@ -80,28 +89,25 @@ class Session:
         began_ns, calls = perf_counter_ns(), self._nvml.calls
         self._passes += 1
         self._look_around()
-        if everything:
-            for uuid, kind in self._xids.take(self._nvml):
-                self.totals[uuid].count_error(kind)
+        no_xids = self._take_xids() if everything else self._rest()
         readings: dict[str, list[DeviceReadings]] = {}
         samples: dict[str, EnergySample] = {}
         processes: dict[str, dict[int, int | None]] = {}
         for uuid, reader in tuple(self._readers.items()):
             try:
+                listed = reader.processes(self._nvml)
                 if everything:
-                    readings[uuid] = reader.read(self._nvml)
+                    readings[uuid] = reader.read(self._nvml, no_xids.get(uuid, ""))
                     if reader.energy is not None:
                         samples[uuid] = reader.energy
-                processes.update(reader.processes(self._nvml))
+                processes.update(listed)
             except NvmlError as error:
                 if error.name not in OF_DEVICE:
                     raise
-                self._lose(reader, error)
-                readings.pop(uuid, None)
-                samples.pop(uuid, None)
+                del self._readers[uuid]
+                self._lose(self.totals[uuid], error.name)
         if everything:
-            for uuid in self._lost:
-                readings[uuid] = [self.totals[uuid].when_lost()]
+            readings.update((uuid, [totals.when_lost()]) for uuid, totals in self.totals.items() if totals.lost)
         devices = sorted(readings.values(), key=lambda found: found[0].device.index)
         return (
             Snapshot(
@@ -109,6 +115,7 @@ class Session:
                 seconds=(perf_counter_ns() - began_ns) / 1e9,
                 calls=self._nvml.calls - calls,
                 driver=self._driver,
+                unreached=tuple((index, error.name) for index, error in self.unreached.items()),
                 known=tuple(device for reader in self._readers.values() for device in reader.gpu.all),
                 devices=tuple(one for found in devices for one in found),
                 processes=processes,
@@ -118,48 +125,71 @@ class Session:
 
     def close(self) -> None:
         """Give back what reading took."""
-        self._xids.close(self._nvml)
+        if self._xids is not None:
+            self._xids.close(self._nvml)
+            self._xids = None
         for reader in self._readers.values():
             reader.close(self._nvml)
 
-    def _lose(self, reader: GpuReader, error: NvmlError) -> None:
-        device = reader.gpu.device
-        _logger.warning("otelext: GPU %d (%s, %s) is lost: %s", device.index, device.name, device.uuid, error.name)
-        self.totals[device.uuid].count_error(semconv.GPU_LOST)
-        self._lost.add(device.uuid)
-        del self._readers[device.uuid]
+    def _take_xids(self) -> dict[str, str]:
+        """Count the events since the last pass; why GPUs tell of none, by UUID."""
+        self._rests = False
+        if self._xids is None:
+            self._xids = Xids(self._nvml, tuple(reader.gpu for reader in self._readers.values()))
+        for uuid, kind in self._xids.take(self._nvml):
+            self.totals[uuid].count_error(kind)
+        return self._xids.missing
+
+    def _rest(self) -> dict[str, str]:
+        """Have nothing counted that the process counts which exports."""
+        if not self._rests:
+            self._rests = True
+            self.close()
+            for totals in self.totals.values():
+                totals.rest()
+        return {}
+
+    def _lose(self, totals: Totals, why: str) -> None:
+        _logger.warning("otelext: GPU %s is lost: %s", _called(totals.device), why)
+        totals.lost = why
+        totals.count_error(semconv.GPU_LOST)
         self._wait, self._searched = 1, self._passes
+
+    def _is_any_sought(self) -> bool:
+        """Whether a GPU may come back."""
+        return any(totals.lost for totals in self.totals.values()) or any(
+            error.name != NO_PERMISSION for error in self.unreached.values()
+        )
 
     def _look_around(self) -> None:
         """List the GPUs anew where one is lost, or divided in another way."""
-        if self._lost or self._unreached:
+        if self._is_any_sought():
             if self._passes - self._searched < self._wait:
                 return
             self._searched = self._passes
             self._wait = min(max(1, 2 * self._wait), _SLOWEST_SEARCH)
-        elif self._passes % _LAYOUT_LOOKED_AT or not self._is_divided_anew():
+        elif not any(self._is_divided_anew(reader) for reader in self._readers.values()):
             return
         self.close()
         # NVML knows of no GPU that came after its initialisation.
         self._nvml.close()
         self._nvml.open()
         self._list()
-        for uuid in self._lost & self._readers.keys():
-            device = self._readers[uuid].gpu.device
-            _logger.info("otelext: GPU %d (%s, %s) is back", device.index, device.name, uuid)
-            self._lost.discard(uuid)
 
-    def _is_divided_anew(self) -> bool:
-        for reader in self._readers.values():
-            try:
-                mode = self._nvml.call("nvmlDeviceGetMigMode", reader.gpu.handle)
-                if bool(mode[0]) != reader.gpu.mig:
-                    return True
-                if reader.gpu.mig:
-                    known = tuple(one.device.uuid for one in reader.gpu.mig_devices)
-                    if mig_uuids(self._nvml, reader.gpu) != known:
-                        return True
-            except NvmlError as error:
-                if error.name in OF_DEVICE:
-                    return False  # the pass will say so
-        return False
+    def _is_divided_anew(self, reader: GpuReader) -> bool:
+        if self._passes % _LAYOUT_LOOKED_AT != reader.gpu.device.index % _LAYOUT_LOOKED_AT:
+            return False  # not all GPUs in one pass, whose calls are counted
+        try:
+            mode = self._nvml.call("nvmlDeviceGetMigMode", reader.gpu.handle)
+            if bool(mode[0]) != reader.gpu.mig:
+                return True
+            known = tuple(one.device.uuid for one in reader.gpu.mig_devices)
+            return reader.gpu.mig and mig_uuids(self._nvml, reader.gpu) != known
+        except NvmlError as error:
+            if error.name in OF_SESSION:
+                raise
+            return False  # it has no MIG; or it is lost, and the pass will say so
+
+
+def _called(device: Device) -> str:
+    return f"{device.index} ({device.name}, {device.uuid})"

@@ -96,6 +96,7 @@ class Snapshot:
         seconds: How long it took.
         calls: NVML calls that it made.
         driver: The driver's version.
+        unreached: Indices of GPUs that NVML counts and that can't be reached, each with the error's name.
         known: Devices that are there, in the order of `devices`.
         devices: What was read of all: physical GPUs by index, each followed by its MIG devices. A GPU that is lost has only its errors.
         processes: GPU memory of processes that run here, in bytes by device and process id; None where it isn't told.
@@ -105,6 +106,7 @@ class Snapshot:
     seconds: float
     calls: int
     driver: str
+    unreached: tuple[tuple[int, str], ...] = ()
     known: tuple[Device, ...] = ()
     devices: tuple[DeviceReadings, ...] = ()
     processes: Mapping[str, Mapping[int, int | None]] = field(default_factory=dict)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _MOST: Final = 100
 """Events taken in a pass; the rest waits in the driver."""
+_MOST_FAILURES: Final = 3
+"""A GPU that is gone fails each call on the set, and its last words may still be in there."""
 
 
 class Xids:
@@ -48,13 +50,15 @@ class Xids:
 
     def take(self, nvml: Nvml) -> Iterator[tuple[str, str]]:
         """UUID and `error.type` of each event since the last call; it doesn't wait for any."""
+        failures = 0
         for _ in range(_MOST if self._registered else 0):
             try:
                 event = nvml.call("nvmlEventSetWait_v2", self._set, 0)
             except NvmlError as error:
                 if error.name in OF_SESSION:
                     raise
-                if error.name not in OF_DEVICE:
+                failures += 1
+                if error.name not in OF_DEVICE or failures == _MOST_FAILURES:
                     return
                 continue
             uuid = self._uuids.get(_address(event.device))
