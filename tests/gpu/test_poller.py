@@ -380,8 +380,11 @@ def test_two_threads_may_fork_at_one_time(host: Callable[..., Host], first: int)
         thread.start()
         assert begun[number].wait(20)
     for number in (first, 1 - first):
+        held_off = not ended[0].is_set()
         ended[number].set()
         threads[number].join(20)
+        if number == 1 and held_off:
+            assert gpus.poller._in_pass.locked(), "whoever came second ends what the first holds off"
     gpus.passes(2)
 
 
