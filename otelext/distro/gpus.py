@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from otelext.gpu.lease import Lease
     from otelext.gpu.poller import Poller
 
+_logger = logging.getLogger("otelext")
 MOST_CLOSED: Final = 100_000
 """Ended inferences that wait for the next reading of the GPUs; of more, the oldest are left out of the energy."""
 _FLUSH_S: Final = 0.5
@@ -67,49 +70,73 @@ class Gpus:
     """What this process has of GPU telemetry.
 
     Attributes:
-        poller: Reads the GPUs; None where they are not read.
+        poller: Reads the GPUs; None where none are read.
     """
 
     def __init__(self) -> None:
         self.poller: Poller | None = None
+        self._config: Config | None = None
+        self._intervals = InferenceIntervals()
 
     def prepare(self, config: Config) -> None:
         """Begin to read the GPUs, once, unless the user doesn't want them read. Returns at once."""
-        if not config.gpu or self.poller is not None:
+        if not config.gpu or self._config is not None:
             return
-        from otelext.gpu.observed import Observed  # noqa: PLC0415  # only where GPUs may be read
+        self._config = config
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork_in_child
+            )
+        self._begin()
+
+    def _begin(self) -> None:
+        # On a thread already, since a start is not to wait for what only machines with GPUs need.
+        threading.Thread(target=self._start, name="otelext-gpu-start", daemon=True).start()
+
+    def _start(self) -> None:
+        from otelext.gpu.nvml import NoNvmlError, check_library  # noqa: PLC0415  # as above
+
+        try:
+            check_library()
+        except NoNvmlError as error:
+            _logger.info("otelext: no GPU telemetry: %s", error)
+            return
+        from otelext.gpu.observed import Observed  # noqa: PLC0415  # as above
         from otelext.gpu.ownership import used, visible  # noqa: PLC0415
         from otelext.gpu.poller import Poller  # noqa: PLC0415
 
-        intervals = InferenceIntervals()
+        config = self._config
+        assert config is not None  # prepared
 
-        def begin() -> None:
-            """Have what was found exported; on the poller's thread, as it may take a while."""
-            _attach.worker.observers.append(intervals.observe)
+        def found() -> None:
+            _attach.worker.observers.append(self._intervals.observe)
             _attach.observe(observed.reads)
 
-        self.poller = Poller(
+        poller = Poller(
             config.gpu_interval,
             share=lambda: _shared(config),
-            intervals=intervals,
+            intervals=self._intervals,
             uses=used,
-            found=begin,
+            found=found,
         )
-        observed = Observed(self.poller, visible=visible, only=config.gpu_metrics)
-        self._survive_forks(self.poller, intervals)
-        self.poller.start()
+        observed = Observed(poller, visible=visible, only=config.gpu_metrics)
+        self.poller = poller
+        poller.start()
 
-    def _survive_forks(self, poller: Poller, intervals: InferenceIntervals) -> None:
-        if not hasattr(os, "register_at_fork"):
-            return
+    def _before_fork(self) -> None:
+        if self.poller is not None:
+            self.poller.before_fork()
 
-        def in_child() -> None:
-            intervals.clear()
-            poller.after_fork_in_child()
+    def _after_fork(self) -> None:
+        if self.poller is not None:
+            self.poller.after_fork_in_parent()
 
-        os.register_at_fork(
-            before=poller.before_fork, after_in_parent=poller.after_fork_in_parent, after_in_child=in_child
-        )
+    def _after_fork_in_child(self) -> None:
+        self._intervals.clear()
+        if self.poller is not None:
+            self.poller.after_fork_in_child()
+        else:  # the thread that was to make it is the parent's
+            self._begin()
 
 
 def _shared(config: Config) -> tuple[Lease | None, EnergyAccount]:

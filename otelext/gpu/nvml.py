@@ -177,11 +177,20 @@ def _installed() -> set[Path]:
     return found
 
 
-def _load() -> ModuleType:
+def check_library() -> None:
+    """Load NVIDIA's library alone, at a fraction of what pynvml costs where there is none.
+
+    Raises:
+        NoNvmlError: It isn't there.
+    """
     try:
-        ctypes.CDLL(LIBRARY)  # a fraction of what pynvml costs, where there is no GPU
+        ctypes.CDLL(LIBRARY)
     except OSError:
         raise NoNvmlError(f"{LIBRARY} is not installed here") from None
+
+
+def _load() -> ModuleType:
+    check_library()
     try:
         import pynvml  # noqa: PLC0415  # thousands of lines
     except ImportError:

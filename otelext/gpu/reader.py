@@ -47,11 +47,13 @@ class GpuReader:
 
     Attributes:
         gpu: Which one.
+        divisible: Whether the GPU knows MIG, as far as it is known.
         energy: What the last pass found of its energy; None where nothing told it.
     """
 
     def __init__(self, gpu: Gpu, totals: Totals) -> None:
         self.gpu = gpu
+        self.divisible = True
         self.energy: EnergySample | None = None
         self._totals = totals
         self._unsupported: dict[str, str] = {}

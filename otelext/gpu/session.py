@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from otelext import semconv
 from otelext.gpu.devices import gpus, mig_uuids
-from otelext.gpu.nvml import NO_PERMISSION, OF_DEVICE, OF_SESSION, NoNvmlError, NvmlError
+from otelext.gpu.nvml import LASTING, NO_PERMISSION, OF_DEVICE, OF_SESSION, NoNvmlError, NvmlError
 from otelext.gpu.reader import GpuReader
 from otelext.gpu.snapshot import Snapshot
 from otelext.gpu.totals import Totals
@@ -177,7 +177,7 @@ class Session:
         self._list()
 
     def _is_divided_anew(self, reader: GpuReader) -> bool:
-        if self._passes % _LAYOUT_LOOKED_AT != reader.gpu.device.index % _LAYOUT_LOOKED_AT:
+        if not reader.divisible or self._passes % _LAYOUT_LOOKED_AT != reader.gpu.device.index % _LAYOUT_LOOKED_AT:
             return False  # not all GPUs in one pass, whose calls are counted
         try:
             mode = self._nvml.call("nvmlDeviceGetMigMode", reader.gpu.handle)
@@ -188,6 +188,7 @@ class Session:
         except NvmlError as error:
             if error.name in OF_SESSION:
                 raise
+            reader.divisible = error.name not in LASTING
             return False  # it has no MIG; or it is lost, and the pass will say so
 
 
