@@ -42,8 +42,8 @@ def shown(snapshot: Snapshot, holder: Holder | None) -> dict[str, Any]:
     """All of a snapshot, for programs.
 
     Keys are stable: `driver`, `seconds`, `calls`, `lease` (`pid`, `label`, `since`, or null), `processes` (bytes by
-    device and process id) and `devices`, each with `attributes`, `readings` (`metric`, `value`, `unit`, `attributes`)
-    and `missing` (`metric`, `attributes`, `why`).
+    device and process id), `unreached` (`index` and `why` of GPUs that can't be read at all) and `devices`, each with
+    `attributes`, `readings` (`metric`, `value`, `unit`, `attributes`) and `missing` (`metric`, `attributes`, `why`).
     """
     return {
         "driver": snapshot.driver,
@@ -53,6 +53,7 @@ def shown(snapshot: Snapshot, holder: Holder | None) -> dict[str, Any]:
         "processes": {
             uuid: {str(pid): used for pid, used in found.items()} for uuid, found in snapshot.processes.items()
         },
+        "unreached": [{"index": index, "why": why} for index, why in snapshot.unreached],
         "devices": [
             {
                 "attributes": attributes_of(one.device),
@@ -76,15 +77,21 @@ def shown(snapshot: Snapshot, holder: Holder | None) -> dict[str, Any]:
 
 
 def explained(snapshot: Snapshot) -> Iterator[str]:
-    """For each reading that is missing, why."""
+    """For each reading, and each GPU, that is missing, why."""
+    for index, why in snapshot.unreached:
+        yield f"{index} can't be reached: {_with_meaning(why)}"
     for one in snapshot.devices:
         yield f"{_place(one)} {plain(one.device.name)} {one.device.uuid}"
         if not one.missing:
             yield "  nothing is missing"
         for each in one.missing:
             attributes = "".join(f" {key}={value}" for key, value in each.attributes)
-            meaning = _MEANINGS.get(each.why)
-            yield f"  {each.metric}{attributes}: {each.why}" + (f": {meaning}" if meaning else "")
+            yield f"  {each.metric}{attributes}: {_with_meaning(each.why)}"
+
+
+def _with_meaning(why: str) -> str:
+    meaning = _MEANINGS.get(why)
+    return f"{why}: {meaning}" if meaning else why
 
 
 def table(snapshot: Snapshot, holder: Holder | None, ascii_only: bool) -> Group:
@@ -101,7 +108,8 @@ def table(snapshot: Snapshot, holder: Holder | None, ascii_only: bool) -> Group:
         found.add_row(*_row(one, ascii_only))
     who = "no process exports them" if holder is None else f"exported by process {holder.pid}"
     label = f" ({plain(holder.label)}, since {plain(holder.since)})" if holder is not None and holder.label else ""
-    return Group(found, Text(f"driver {plain(snapshot.driver)}; {who}{label}", "dim"))
+    unreached = [Text(f"GPU {index} can't be reached: {why}", "red") for index, why in snapshot.unreached]
+    return Group(found, *unreached, Text(f"driver {plain(snapshot.driver)}; {who}{label}", "dim"))
 
 
 def _row(one: DeviceReadings, ascii_only: bool) -> tuple[Any, ...]:

@@ -181,3 +181,15 @@ def test_nothing_to_read_is_a_sentence_and_status_1(
 
 def test_two_forms_at_once_are_a_usage_error(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     assert run("--once", "--json").returncode == 2
+
+
+def test_a_gpu_that_can_not_be_reached_is_named_with_the_reason(
+    run: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    lost = "gpu0.lost = 1\ngpu1.uuid = GPU-1\ngpu1.power = 1000"
+    for option in ("--once", "--explain"):
+        done = run(option, scenario=lost)
+        assert "0 can't be reached: NVML_ERROR_GPU_IS_LOST" in done.stdout
+    assert json.loads(run("--json", scenario=lost).stdout)["unreached"] == [
+        {"index": 0, "why": "NVML_ERROR_GPU_IS_LOST"}
+    ]
