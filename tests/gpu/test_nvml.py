@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
+from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,26 +57,21 @@ def test_calls_are_counted(opened: Nvml) -> None:
 def test_the_call_under_way_is_named_until_it_returns(opened: Nvml, tmp_path: Path) -> None:
     assert opened.under_way is None
     nvml.write_scenario(tmp_path / "scenario", "gpu0.power = 1\ncall.nvmlDeviceGetCount_v2 = hang:60")
-    enough = threading.Event()
+    ended = threading.Event()
 
     def call() -> None:
-        while not enough.is_set():  # the scenario may be read a moment later
+        while not ended.is_set():  # the library looks at the file now and then
             opened.call("nvmlDeviceGetCount")
 
     caller = threading.Thread(target=call)
     caller.start()
-    until(lambda: _seconds_under_way(opened) > 0.1, "hanging call")
+    until(lambda: (found := opened.under_way) and perf_counter_ns() - found.since_ns > 10**8, "call that hangs")
     assert opened.under_way is not None
     assert opened.under_way.name == "nvmlDeviceGetCount"
-    enough.set()
+    ended.set()
     nvml.write_scenario(tmp_path / "scenario", "gpu0.power = 1")
     caller.join(20)
     assert opened.under_way is None
-
-
-def _seconds_under_way(opened: Nvml) -> float:
-    call = opened.under_way
-    return 0.0 if call is None else (time.perf_counter_ns() - call.since_ns) / 1e9
 
 
 def test_the_library_that_is_loaded_is_no_new_one(opened: Nvml) -> None:
