@@ -115,10 +115,10 @@ def command(
 
 
 def _holder(configured: str) -> Holder | None:
-    from otelext.gpu.folder import shared_folder  # noqa: PLC0415
+    from otelext.gpu.folder import existing_folder  # noqa: PLC0415
     from otelext.gpu.lease import holder  # noqa: PLC0415
 
-    folder = shared_folder(configured, make=False)
+    folder = existing_folder(configured)
     return None if folder is None else holder(folder)
 
 

@@ -15,11 +15,14 @@ from otelext.capture.failure import report
 from otelext.capture.inference import OPEN
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from otelext.capture import Inference
     from otelext.distro.config import Config
-    from otelext.gpu.energy import EnergyAccount
+    from otelext.gpu.energy.account import EnergyAccount
     from otelext.gpu.lease import Lease
     from otelext.gpu.poller import Poller
+    from otelext.gpu.snapshot import Device, Snapshot
 
 _logger = logging.getLogger("otelext")
 MOST_CLOSED: Final = 100_000
@@ -102,7 +105,6 @@ class Gpus:
             _logger.info("otelext: no GPU telemetry: %s", error)
             return
         from otelext.gpu.observed import Observed  # noqa: PLC0415  # as above
-        from otelext.gpu.ownership import used, visible  # noqa: PLC0415
         from otelext.gpu.poller import Poller  # noqa: PLC0415
 
         config = self._config
@@ -116,10 +118,10 @@ class Gpus:
             config.gpu_interval,
             share=lambda: _shared(config),
             intervals=self._intervals,
-            uses=used,
+            uses=_used,
             found=found,
         )
-        observed = Observed(poller, visible=visible, only=config.gpu_metrics)
+        observed = Observed(poller, visible=_visible, only=config.gpu_metrics)
         self.poller = poller
         poller.start()
 
@@ -139,13 +141,24 @@ class Gpus:
             self._begin()
 
 
+def _visible(devices: Sequence[Device]) -> tuple[Device, ...]:
+    from otelext.gpu.visible import VARIABLE, visible_devices  # noqa: PLC0415  # only where there is a GPU
+
+    return visible_devices(os.environ.get(VARIABLE), devices)
+
+
+def _used(snapshot: Snapshot) -> set[str]:
+    from otelext.gpu.ownership import used  # noqa: PLC0415  # only where there is a GPU
+
+    return used(snapshot.processes, _visible(snapshot.known), os.getpid())
+
+
 def _shared(config: Config) -> tuple[Lease | None, EnergyAccount]:
     """The lease of this host and the account of this process, once there is something to read."""
-    from otelext.gpu.energy import EnergyAccount  # noqa: PLC0415  # only where there is a GPU
-    from otelext.gpu.folder import shared_folder  # noqa: PLC0415
-    from otelext.gpu.lease import Lease  # noqa: PLC0415
+    from otelext.gpu.energy.account import EnergyAccount  # noqa: PLC0415  # only where there is a GPU
+    from otelext.gpu.lease import Lease, usable_folder  # noqa: PLC0415
 
-    folder = shared_folder(config.gpu_folder)
+    folder = usable_folder(config.gpu_folder)
     if folder is None:
         report(
             "otelext: no folder to share with the other processes of this host (OTELEXT_GPU_FOLDER=%s), so that this one"

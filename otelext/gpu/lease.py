@@ -1,74 +1,31 @@
-"""One exporter a host: the process that holds a lock, until it ends."""
+"""The lease of a host: of the processes that could export its GPUs, one does."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otelext.gpu.folder import read
-from otelext.gpu.locks import FileLock, is_taken
+from otelext.gpu.folder import LockFile, is_held, read, usable_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+__all__ = ["Holder", "Lease", "holder", "usable_folder"]
+
 _FILE: Final = "lease"
+_LABEL: Final = 200
 
 
-class Lease:
-    """This process's part in it.
-
-    Attributes:
-        failure: Why the lock can't be used; empty where it can.
-    """
-
-    def __init__(self, folder: Path, label: str = "") -> None:
-        """Have a part; `hold` takes it.
-
-        Args:
-            folder: The one that the host's processes share.
-            label: Whose process this is, for people.
-        """
-        self.failure = ""
-        self._label = label
-        self._lock = FileLock(folder / _FILE)
-
-    def hold(self) -> bool:
-        """Take or keep it, without waiting.
-
-        Returns:
-            Whether this process has it.
-        """
-        before = self._lock.held
-        try:
-            held = self._lock.take()
-        except OSError as error:
-            self.failure = str(error)
-            return False
-        if held and not before:
-            since = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            self._lock.note(json.dumps({"pid": os.getpid(), "label": self._label, "since": since}) + "\n")
-        return held
-
-    def release(self) -> None:
-        """Give it to another process."""
-        self._lock.close()
-
-    def after_fork(self) -> None:
-        """Forget the parent's, in the child: closing the file there does not free it."""
-        self._lock.close()
-
-
-@dataclass(frozen=True)
-class Holder:
-    """The process that exports the GPUs.
+class Holder(NamedTuple):
+    """Who holds the lease, in its own words.
 
     Attributes:
-        pid: Its number, in its own container.
-        label: Whose it is.
-        since: Since when, RFC 3339.
+        pid: Its process id, in its own namespace; 0 where it isn't told.
+        label: What it calls itself.
+        since: When it took the lease, ISO 8601; empty where it isn't told.
     """
 
     pid: int
@@ -76,12 +33,53 @@ class Holder:
     since: str
 
 
+class Lease:
+    """This process's part in it. For one thread."""
+
+    def __init__(self, folder: Path, label: str) -> None:
+        self._file = LockFile(folder / _FILE)
+        self._label = label[:_LABEL]
+        self._held = False
+
+    def hold(self) -> bool:
+        """Take or keep the lease. Never waits and never raises; a folder that fails gives no lease."""
+        before = self._held
+        try:
+            self._held = self._file.take()
+        except OSError:
+            self._held = False
+            return False
+        if self._held and not before:
+            with suppress(OSError):
+                self._file.write(self._words())
+        return self._held
+
+    def release(self) -> None:
+        """Let another process have it."""
+        self._file.release()
+        self._held = False
+
+    def after_fork(self) -> None:
+        """In a child: the lease stays with the parent."""
+        self._file.after_fork()
+        self._held = False
+
+    def _words(self) -> str:
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        return json.dumps({"pid": os.getpid(), "label": self._label, "since": now}) + "\n"
+
+
 def holder(folder: Path) -> Holder | None:
-    """Who has it, None where nobody has; not to be asked by the one that may have it."""
+    """Who holds the lease of a folder now; None where nobody does. Takes nothing."""
     path = folder / _FILE
-    if not path.exists() or not is_taken(path):
+    if not is_held(path):
         return None
-    found = read(path)
-    found = found if isinstance(found, dict) else {}
-    pid = found.get("pid")
-    return Holder(pid if isinstance(pid, int) else 0, str(found.get("label", "")), str(found.get("since", "")))
+    words = read(path)
+    if not isinstance(words, dict):
+        return Holder(0, "", "")
+    pid, label, since = words.get("pid"), words.get("label"), words.get("since")
+    return Holder(
+        pid if isinstance(pid, int) else 0,
+        label[:_LABEL] if isinstance(label, str) else "",
+        since[:_LABEL] if isinstance(since, str) else "",
+    )

@@ -1,4 +1,4 @@
-"""Which GPUs this process uses: where it, or a process that it started, runs something."""
+"""Which physical GPUs this process uses."""
 
 from __future__ import annotations
 
@@ -7,61 +7,61 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otelext.gpu.visible import VARIABLE, visible_devices
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from otelext.gpu.snapshot import Device, Snapshot
+    from otelext.gpu.snapshot import Device
 
-_DEEPEST: Final = 64
-_UVM: Final = "/dev/nvidia-uvm"
-"""CUDA opens it, and NVML does not."""
-
-
-def visible(devices: Iterable[Device]) -> tuple[Device, ...]:
-    """The devices that this process sees, in CUDA's order."""
-    return visible_devices(os.environ.get(VARIABLE), tuple(devices))
+_PROC: Final = Path("/proc")
+_GENERATIONS: Final = 64
+_UNIFIED_MEMORY: Final = "/dev/nvidia-uvm"
+"""CUDA opens it; NVML does not."""
 
 
-def used(snapshot: Snapshot, proc: Path = Path("/proc")) -> set[str]:
-    """UUIDs of the physical GPUs that this process uses.
+def used(processes: Mapping[str, Iterable[int]], visible: Iterable[Device], pid: int, proc: Path = _PROC) -> set[str]:
+    """UUIDs of the physical GPUs that a process uses, itself or by its descendants.
 
-    Those on which NVML lists this process or one that it started, as an engine's worker, and that it may see. NVML lists
-    processes by the numbers of the host, which a container doesn't know: there, a process that has CUDA's device open
-    uses what it sees.
+    A GPU counts where NVML lists one of them and CUDA shows it. In a container NVML can list the host's process ids:
+    where it lists none of ours, and this process has opened CUDA's unified memory, all that CUDA shows count.
 
     Args:
-        snapshot: The last pass.
-        proc: The folder of the system's processes.
+        processes: By UUID of a GPU or MIG device, the ids of the processes that NVML lists.
+        visible: What CUDA shows.
+        pid: The process.
+        proc: Where the kernel tells of processes.
     """
-    own = os.getpid()
-    seen = {device.uuid: device.parent or device.uuid for device in visible(snapshot.known)}
-    physical = set(seen.values())
-    parents = {device.uuid: device.parent or device.uuid for device in snapshot.known}
-    listed = {(parents.get(uuid, uuid), pid) for uuid, found in snapshot.processes.items() for pid in found}
-    ours = {gpu for gpu, pid in listed if gpu in physical and _is_ours(pid, own, proc)}
-    return ours or (physical if _has_cuda_open(own, proc) else set())
+    shown = tuple(visible)
+    listed = {uuid: frozenset(pids) for uuid, pids in processes.items()}
+    ours = {one for one in frozenset().union(*listed.values()) if _descends(one, pid, proc)}
+    if ours:
+        return {
+            device.parent or device.uuid
+            for device in shown
+            if ours & (listed.get(device.uuid, frozenset()) | listed.get(device.parent or "", frozenset()))
+        }
+    if _has_open(_UNIFIED_MEMORY, pid, proc):
+        return {device.parent or device.uuid for device in shown}
+    return set()
 
 
-def _is_ours(pid: int, own: int, proc: Path) -> bool:
-    for _ in range(_DEEPEST):
-        if pid == own:
+def _descends(pid: int, ancestor: int, proc: Path) -> bool:
+    for _ in range(_GENERATIONS):
+        if pid == ancestor:
             return True
         try:
-            # The name in brackets may hold anything; what follows the last bracket is numbers.
-            pid = int((proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+            # The name of a program stands in parentheses and may hold any character.
+            pid = int((proc / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[1])
         except (OSError, ValueError, IndexError):
             return False
-        if pid <= 1:
-            return pid == own
+        if pid <= 0:
+            return False
     return False
 
 
-def _has_cuda_open(own: int, proc: Path) -> bool:
-    with suppress(OSError):
-        for descriptor in (proc / str(own) / "fd").iterdir():
+def _has_open(path: str, pid: int, proc: Path) -> bool:
+    with suppress(OSError), os.scandir(proc / str(pid) / "fd") as entries:
+        for entry in entries:
             with suppress(OSError):
-                if str(descriptor.readlink()) == _UVM:
+                if os.readlink(entry.path) == path:  # noqa: PTH115  a link to a device, not a path to follow
                     return True
     return False

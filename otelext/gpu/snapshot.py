@@ -98,7 +98,8 @@ class Snapshot:
         driver: The driver's version.
         unreached: Indices of GPUs that NVML counts and that can't be reached, each with the error's name.
         known: Devices that are there, in the order of `devices`.
-        devices: What was read of all: physical GPUs by index, each followed by its MIG devices. A GPU that is lost has only its errors.
+        devices: What was read of all: physical GPUs by index, each followed by its MIG devices. A GPU that is lost has
+            only its errors.
         processes: GPU memory of processes that run here, in bytes by device and process id; None where it isn't told.
     """
 

@@ -1,154 +1,179 @@
-"""One exporter a host."""
-
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from otelext.gpu.folder import shared_folder
 from otelext.gpu.lease import Lease, holder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-HOLD = """
-import sys
+HOLDER = """
+import sys, time
 from pathlib import Path
 from otelext.gpu.lease import Lease
-lease = Lease(Path(sys.argv[1]), "reader")
-for line in sys.stdin:
-    print(lease.hold(), flush=True)
+lease = Lease(Path(sys.argv[1]), "the other")
+print(lease.hold(), flush=True)
+time.sleep(600)
 """
 
 
-class Process:
-    """Another process that tries to hold the lease whenever it is asked."""
-
-    def __init__(self, folder: Path) -> None:
-        self.child = subprocess.Popen(
-            [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def hold(self) -> bool:
-        assert self.child.stdin is not None
-        assert self.child.stdout is not None
-        self.child.stdin.write("\n")
-        self.child.stdin.flush()
-        return self.child.stdout.readline() == "True\n"
-
-    def kill(self) -> None:
-        self.child.kill()
-        self.child.communicate()
-
-
 @pytest.fixture
-def process() -> object:
-    started: list[Process] = []
-
-    def start(folder: Path) -> Process:
-        started.append(Process(folder))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.kill()
+def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lease."""
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        yield process
+        process.kill()
 
 
-def test_one_process_has_it_until_it_is_killed(process, tmp_path: Path) -> None:
-    one, other = process(tmp_path), process(tmp_path)
-    assert one.hold()
-    assert not other.hold()
-    assert one.hold()
-    one.child.send_signal(signal.SIGKILL)
-    one.child.wait()
-    assert other.hold()
+def run(program: str, folder: Path) -> str:
+    command = [sys.executable, "-W", "ignore", "-c", program, str(folder)]
+    return subprocess.run(command, check=True, timeout=60, capture_output=True, text=True).stdout
 
 
-def test_it_is_the_folder_that_counts_not_the_path_to_it(process, tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "mount").symlink_to(tmp_path / "folder")
-    one, other = process(tmp_path / "folder"), process(tmp_path / "mount")
-    assert one.hold()
-    assert not other.hold()
+def test_the_first_gets_the_lease_and_keeps_it(tmp_path: Path) -> None:
+    first, second = Lease(tmp_path, "first"), Lease(tmp_path, "second")
+    assert first.hold()
+    assert not second.hold()
+    assert first.hold()
+    first.release()
+    assert second.hold()
+    assert not first.hold()
+    second.release()
 
 
-def test_a_forked_child_does_not_inherit_it(process, tmp_path: Path) -> None:
-    lease = Lease(tmp_path)
+def test_the_lease_is_taken_over_at_the_next_try_after_sigkill(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    lease = Lease(tmp_path, "ours")
+    assert not lease.hold()
+    other.send_signal(signal.SIGKILL)
+    other.wait()
     assert lease.hold()
-    reads, writes = os.pipe()
-    child = os.fork()
-    if child == 0:
-        lease.after_fork()
-        os.write(writes, b"1" if lease.hold() else b"0")
-        os.read(reads, 0)
-        os._exit(0)
-    assert os.read(reads, 1) == b"0"
-    os.waitpid(child, 0)
-    assert not process(tmp_path).hold()
     lease.release()
-    assert process(tmp_path).hold()
-    os.close(reads)
-    os.close(writes)
 
 
-def test_the_holder_says_who_it_is(process, tmp_path: Path) -> None:
-    assert holder(tmp_path) is None
-    one = process(tmp_path)
-    assert one.hold()
+def test_a_stopped_holder_keeps_the_lease(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    other.send_signal(signal.SIGSTOP)
+    started = time.monotonic()
+    assert not Lease(tmp_path, "ours").hold()
+    assert time.monotonic() - started < 5
+
+
+def test_people_are_told_who_holds_it(tmp_path: Path, other: subprocess.Popen[str]) -> None:
     found = holder(tmp_path)
     assert found is not None
-    assert (found.pid, found.label) == (one.child.pid, "reader")
-    assert found.since.endswith("+00:00")
-    one.kill()
+    assert (found.pid, found.label) == (other.pid, "the other")
+    assert found.since.startswith("20")
+    other.kill()
+    other.wait()
     assert holder(tmp_path) is None
 
 
-def test_a_file_that_somebody_tidied_away_is_made_anew(process, tmp_path: Path) -> None:
-    one, other = process(tmp_path), process(tmp_path)
-    assert one.hold()
-    (tmp_path / "lease").unlink()
-    assert other.hold()
-    assert not one.hold()
+def test_to_ask_who_holds_it_does_not_cost_the_holder_its_lease(tmp_path: Path) -> None:
+    lease = Lease(tmp_path, "ours")
+    assert holder(tmp_path) is None
+    assert lease.hold()
+    found = holder(tmp_path)
+    assert found is not None
+    assert (found.pid, found.label) == (os.getpid(), "ours")
+    program = "import sys; from pathlib import Path; from otelext.gpu.lease import Lease; "
+    assert run(program + "print(Lease(Path(sys.argv[1]), '').hold())", tmp_path) == "False\n"
+    lease.release()
 
 
-def test_a_file_that_can_not_be_opened_is_no_lease_and_says_why(tmp_path: Path) -> None:
-    (tmp_path / "lease").symlink_to("/etc/passwd")
-    lease = Lease(tmp_path)
-    assert not lease.hold()
-    assert lease.failure
-    (tmp_path / "lease").unlink()
-    os.mkfifo(tmp_path / "lease")
-    assert not lease.hold()
-    assert "no plain file" in lease.failure
+def test_nobody_holds_what_is_not_there(tmp_path: Path) -> None:
+    assert holder(tmp_path / "missing") is None
 
 
-def test_the_folder_is_for_all_users_whatever_the_umask(tmp_path: Path) -> None:
+def test_a_holder_that_writes_nonsense_is_a_holder_without_a_name(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    (tmp_path / "lease").write_text('{"pid": "one", "label": 3}', encoding="utf-8")
+    assert holder(tmp_path) == (0, "", "")
+    (tmp_path / "lease").write_bytes(b"\xff" * 400_000)
+    assert holder(tmp_path) == (0, "", "")
+
+
+def test_a_forked_child_does_not_hold_its_parents_lease(tmp_path: Path) -> None:
+    program = """
+import os, sys
+from pathlib import Path
+from otelext.gpu.lease import Lease
+lease = Lease(Path(sys.argv[1]), "parent")
+assert lease.hold()
+for told in (True, False):  # also where nobody told it that it is a child
+    child = os.fork()
+    if child == 0:
+        if told:
+            lease.after_fork()
+        os._exit(7 if lease.hold() else 3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+assert lease.hold()
+print(os.path.getsize(Path(sys.argv[1], "lease")) > 0)
+"""
+    assert run(program, tmp_path) == "True\n"
+
+
+def test_a_child_of_a_dead_parent_takes_the_lease_over(tmp_path: Path) -> None:
+    program = """
+import os, sys
+from pathlib import Path
+from otelext.gpu.lease import Lease
+lease = Lease(Path(sys.argv[1]), "parent")
+assert lease.hold()
+alive, parent = os.pipe()
+if os.fork() == 0:
+    os.close(parent)
+    os.read(alive, 1)  # ends when the parent does
+    lease.after_fork()
+    while not lease.hold():
+        pass
+    print("taken", flush=True)
+os._exit(0)
+"""
+    assert run(program, tmp_path) == "taken\n"
+
+
+def test_all_users_may_open_the_file_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o077)
+    lease = Lease(tmp_path, "x" * 1000)
     try:
-        folder = shared_folder(str(tmp_path / "made" / "gpus"))
-        assert folder is not None
-        lease = Lease(folder)
         assert lease.hold()
     finally:
         os.umask(before)
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o1777
-    assert stat.S_IMODE((folder / "lease").stat().st_mode) == 0o666
+    assert stat.S_IMODE((tmp_path / "lease").stat().st_mode) == 0o666
+    assert len(json.loads((tmp_path / "lease").read_text(encoding="utf-8"))["label"]) == 200
     lease.release()
 
 
-def test_a_folder_that_is_none_is_none(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    assert shared_folder(str(tmp_path / "file")) is None
-    assert shared_folder(str(tmp_path / "file" / "below")) is None
+def test_of_two_that_hold_after_the_file_was_removed_one_is_left(tmp_path: Path) -> None:
+    first, second = Lease(tmp_path, "first"), Lease(tmp_path, "second")
+    assert first.hold()
+    (tmp_path / "lease").unlink()
+    assert second.hold()
+    assert not first.hold()
+    assert second.hold()
+    second.release()
 
 
-def test_without_a_name_it_is_a_temporary_one() -> None:
-    folder = shared_folder()
-    assert folder is not None
-    assert folder.name == "otelext-gpu"
+@pytest.mark.parametrize("what", ["link", "pipe", "folder", "nothing"])
+def test_what_is_no_regular_file_gives_no_lease_and_no_error(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "lease"
+    if what == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    elif what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    folder = tmp_path / "missing" if what == "nothing" else tmp_path
+    assert not Lease(folder, "ours").hold()
+    assert holder(folder) is None
+    assert not (tmp_path / "elsewhere").exists()

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,19 +57,21 @@ def test_calls_are_counted(opened: Nvml) -> None:
 def test_the_call_under_way_is_named_until_it_returns(opened: Nvml, tmp_path: Path) -> None:
     assert opened.under_way is None
     nvml.write_scenario(tmp_path / "scenario", "gpu0.power = 1\ncall.nvmlDeviceGetCount_v2 = hang:60")
-    caller = threading.Thread(target=opened.call, args=("nvmlDeviceGetCount",))
-    until(lambda: not _returns_at_once(tmp_path / "scenario"), "scenario")
+    ended = threading.Event()
+
+    def call() -> None:
+        while not ended.is_set():  # the library looks at the file now and then
+            opened.call("nvmlDeviceGetCount")
+
+    caller = threading.Thread(target=call)
     caller.start()
-    until(lambda: opened.under_way, "call")
+    until(lambda: (found := opened.under_way) and perf_counter_ns() - found.since_ns > 10**8, "call that hangs")
     assert opened.under_way is not None
     assert opened.under_way.name == "nvmlDeviceGetCount"
+    ended.set()
     nvml.write_scenario(tmp_path / "scenario", "gpu0.power = 1")
     caller.join(20)
     assert opened.under_way is None
-
-
-def _returns_at_once(scenario: Path) -> bool:
-    return "hang" not in scenario.read_text()
 
 
 def test_the_library_that_is_loaded_is_no_new_one(opened: Nvml) -> None:

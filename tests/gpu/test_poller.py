@@ -17,7 +17,7 @@ import pytest
 from otelext.gpu.nvml import Nvml
 from otelext.gpu.poller import Poller
 from otelext.testing import nvml
-from tests.gpu.conftest import INTERVAL, until
+from tests.gpu.conftest import INTERVAL, Holding, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,8 +42,8 @@ def test_a_hanging_call_delays_no_reader_and_is_reported_by_name(
     for _ in range(100):
         gpus.values("hw.power")
     assert time.perf_counter() - begin < 1
-    (age,) = gpus.values("otelext.gpu.poll.age")
-    assert age > INTERVAL
+    until(lambda: gpus.values("otelext.gpu.poll.age") and lines(caplog, "has not returned"), "report")
+    assert gpus.value("otelext.gpu.poll.age") > INTERVAL
     (message,) = lines(caplog, "has not returned")
     assert "nvmlDeviceGetFieldValues" in message
     gpus.write("gpu0.power = 3000")
@@ -278,3 +278,140 @@ def test_a_forked_child_reads_for_itself(host: Callable[..., Host]) -> None:
         assert told.read() == b"read"
     os.waitpid(child, 0)
     gpus.passes(1)
+
+
+class Counting(Holding):
+    """A lease that says how often it was given back."""
+
+    def __init__(self) -> None:
+        self.released = 0
+
+    def release(self) -> None:
+        self.released += 1
+
+
+def test_a_process_that_can_not_read_leaves_the_lease_to_others(host: Callable[..., Host]) -> None:
+    lease = Counting()
+    gpus = host("gpu0.power = 1000", share=lambda: (lease, None))
+    assert lease.released == 0
+    gpus.write("gpu0.power = 1000\ncall.nvmlInitWithFlags = !UNKNOWN\ncall.nvmlDeviceGetFieldValues = !UNINITIALIZED")
+    until(lambda: lease.released, "end of the lease")
+    assert not gpus.poller.held
+    gpus.write("gpu0.power = 2000")
+    until(lambda: gpus.values("hw.power") == [2], "readings")
+
+
+class Account:
+    """Shares nothing out."""
+
+    def __init__(self, failing: bool) -> None:
+        self.failing = failing
+        self.settled = 0
+
+    def totals(self) -> dict[tuple[str | None, str, str], float]:
+        return {("m", "active", "counter"): float(self.settled)}
+
+    def settle(self, *_: Any) -> None:
+        self.settled += 1
+        if self.failing:
+            raise ValueError("a folder that nobody foresaw")
+
+    def after_fork(self) -> None:
+        """Nothing."""
+
+
+def test_readings_go_on_where_energy_can_not_be_shared_out(
+    host: Callable[..., Host], caplog: pytest.LogCaptureFixture
+) -> None:
+    account = Account(failing=True)
+    gpus = host("gpu0.power = 1000", share=lambda: (Holding(), account))
+    gpus.passes(3)
+    assert account.settled >= 3
+    assert gpus.values("hw.power") == [1]
+    (message,) = lines(caplog, "energy can't be shared out")
+    assert "a folder that nobody foresaw" in message
+    account.failing = False
+    gpus.passes(2)
+    assert gpus.value("vlm.energy", vlm_energy_state="active", gen_ai_request_model="m") >= 3
+
+
+def test_a_failure_that_nobody_foresaw_is_said_once_and_tried_again(
+    host: Callable[..., Host], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, "otelext")
+    gpus = host("gpu0.power = 1000")
+    with monkeypatch.context() as patched:
+
+        def fail(*_: Any) -> None:
+            raise ValueError("a value that nobody foresaw")
+
+        patched.setattr("otelext.gpu.fields.read_fields", fail)
+        until(lambda: not gpus.values("hw.power"), "end of the stale series")
+    until(lambda: gpus.values("hw.power") == [1], "readings")
+    until(lambda: lines(caplog, "are read again"), "word of it")
+    assert len(lines(caplog, "a value that nobody foresaw")) == 1
+
+
+def test_a_beginning_that_fails_is_said_and_leaves_no_thread(
+    nvml_library: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("no provider")
+
+    with nvml.loaded(nvml_library, nvml.write_scenario(tmp_path / "scenario", "gpu0.power = 1000")):
+        Poller(INTERVAL, found=fail).start()
+        until(lambda: not running(), "end of the thread")
+    assert len(lines(caplog, "no provider")) == 1
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_two_threads_may_fork_at_one_time(host: Callable[..., Host], first: int) -> None:
+    gpus = host("gpu0.power = 1000")
+    begun, ended = [threading.Event(), threading.Event()], [threading.Event(), threading.Event()]
+
+    def fork(number: int) -> None:
+        gpus.poller.before_fork()
+        begun[number].set()
+        assert ended[number].wait(20)
+        gpus.poller.after_fork_in_parent()
+
+    threads = [threading.Thread(target=fork, args=(number,)) for number in (0, 1)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        assert begun[number].wait(20)
+    for number in (first, 1 - first):
+        held_off = not ended[0].is_set()
+        ended[number].set()
+        threads[number].join(20)
+        if number == 1 and held_off:
+            assert gpus.poller._in_pass.locked(), "whoever came second ends what the first holds off"
+    gpus.passes(2)
+
+
+def test_a_pass_that_takes_most_of_an_interval_leaves_no_gap(host: Callable[..., Host]) -> None:
+    gpus = host("gpu0.power = 1000\ncall.nvmlDeviceGetFieldValues = slow:0.35", interval=0.5)
+    until(lambda: gpus.values("hw.power"), "readings")
+    last, renewed = gpus.poller.snapshot, 0
+    while renewed < 3:
+        assert gpus.values("hw.power") == [1]
+        if gpus.poller.snapshot is not last:
+            last, renewed = gpus.poller.snapshot, renewed + 1
+        time.sleep(0.005)
+
+
+def test_what_other_code_of_the_process_initialised_stays_so(host: Callable[..., Host]) -> None:
+    import pynvml
+
+    gpus = host(TWO)
+    pynvml.nvmlInit()
+    gpus.write(TWO + "gpu0.lost = 1")
+    until(lambda: gpus.values("hw.power") == [2], "loss")
+    # A search that fails halfway, and an end.
+    gpus.write(TWO + "gpu0.lost = 1\ncall.nvmlInitWithFlags = !UNKNOWN")
+    until(lambda: not gpus.values("hw.power"), "failure")
+    gpus.poller.stop(20)
+    gpus.write(TWO)
+    until(lambda: pynvml.nvmlDeviceGetCount() == 2, "count")
+    pynvml.nvmlShutdown()
+    with pytest.raises(pynvml.NVMLError, match="Uninitialized"):
+        pynvml.nvmlDeviceGetCount()

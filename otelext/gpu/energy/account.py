@@ -1,191 +1,238 @@
-"""This process's part of the energy, settled pass by pass, some way behind the present."""
+"""This process's account of energy: joules by model and state, settled once a pass of the poller."""
 
 from __future__ import annotations
 
-import logging
+from contextlib import suppress
+from itertools import chain
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelext import semconv
-from otelext.gpu.energy.board import Board
-from otelext.gpu.energy.curve import MOST_SAMPLES, stretches
-from otelext.gpu.energy.shares import Numbers, shared_out
-from otelext.gpu.energy.steps import steps, within
+from otelext.gpu.energy import participants
+from otelext.gpu.energy.activity import GPUS, Activity, bounded
+from otelext.gpu.energy.inferences import Interval, work
+from otelext.gpu.energy.participants import Own
+from otelext.gpu.energy.samples import Curve, continued, newest
+from otelext.gpu.energy.shares import Shares, Slice, Work, shares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from otelext.gpu.energy.board import Participant
-    from otelext.gpu.energy.steps import Interval, Step, Window
     from otelext.gpu.snapshot import EnergySample
 
-_logger = logging.getLogger("otelext")
-LATE: Final = 3
-"""Intervals after which a process that has told nothing says nothing of that time any more, and claims nothing."""
-LEFT_BEHIND: Final = 6
-"""Intervals after which the others don't wait for it any longer."""
-REMEMBERED: Final = 10
-"""Intervals for which it is remembered when inferences ran."""
+GAP: Final = 3
+"""Intervals after which one that publishes late tells and claims nothing for the time in between."""
+_TOO_LATE: Final = 5
+LATE: Final = 6
+"""Intervals after which the others wait for it no longer; the two between are for the time that publishing takes."""
+_OLD: Final = 8
+DEAD: Final = 10
+"""Intervals after which the files of the dead are removed."""
+_KEPT: Final = 12
+"""Intervals of which activity is told. What is older than `_OLD` is not settled, so that nobody misses a thing."""
+_PENDING: Final = 10_000
+_MODELS: Final = 100
+_PROCESSES: Final = 1_000
+
+Key = tuple[str | None, str, str]
+
+
+class _Seen(NamedTuple):
+    """The other processes, at one look.
+
+    Attributes:
+        to_ns: Up to when all of them have told what they did; None while one has not told anything yet.
+        from_ns: From when on all that they did is known.
+        activities: What they told.
+    """
+
+    to_ns: int | None
+    from_ns: int
+    activities: Sequence[Activity]
 
 
 class EnergyAccount:
-    """Shares out what the GPUs use.
+    """Joules of this process's inferences, and of nobody's.
 
-    All processes with a part in a GPU tell when their inferences ran, and each reckons its own part of a stretch of time
-    once all have told it. Since what was told is not changed any more, all of them reckon with the same numbers, and
-    their parts and what was idle add up to what the GPU used.
+    For one thread; `totals` is for any.
     """
 
     def __init__(self, folder: Path | None, interval: float, clock: Callable[[], int] = perf_counter_ns) -> None:
-        """Open an account.
+        """Open an account at 0.
 
         Args:
-            folder: The one that the host's processes share; None for this process alone.
+            folder: Shared by the processes of the host; None where there is none, and then nothing is claimed.
             interval: Seconds between two settlements.
-            clock: That of all processes, in nanoseconds.
+            clock: In nanoseconds; the same in all processes of the host.
         """
         self._folder = folder
         self._interval_ns = round(interval * 1e9)
         self._clock = clock
-        self._open()
+        self._own: Own | None = None
+        self._reset()
 
-    def _open(self) -> None:
-        self._board = None if self._folder is None else Board(self._folder)
-        self._joined = False
-        self._begun_ns = self._to_ns = 0
-        self._activity: list[Step] = []
-        self._used: dict[str, list[Window]] = {}
-        self._samples: dict[str, list[EnergySample]] = {}
-        self._settled: dict[str, int] = {}
+    def _reset(self) -> None:
+        self._totals: dict[Key, float] = {}
+        self._curves: dict[str, Curve] = {}
+        self._first_seen: dict[str, int] = {}
         self._pending: list[Interval] = []
-        self._failed = False
-        self._totals: dict[tuple[str | None, str, str], float] = {}
+        self._begin()
 
-    def totals(self) -> Mapping[tuple[str | None, str, str], float]:
-        """Joules so far by model (None for idle energy and where there is none), state and source."""
-        return dict(self._totals)
+    def _begin(self) -> None:
+        """Begin to tell, with nothing told so far."""
+        self._told_to_ns = self._dropped_to_ns = 0
+        self._pace_ns = self._interval_ns
+        self._work: list[Work] = []
+        self._claimed_to: dict[str, int] = {}
+        self._joined_ns = 0
 
-    def after_fork(self) -> None:
-        """Open another account, in the child."""
-        if self._board is not None:
-            self._board.leave(unlink=False)
-        self._open()
+    def totals(self) -> Mapping[Key, float]:
+        """Joules since the start by model, state (`active`, `idle`) and source (`counter`, `power`).
 
-    def close(self) -> None:
-        """Have the others wait for this process no more."""
-        if self._board is not None:
-            self._board.leave()
+        The model is None for inferences without one, and for idle energy.
+        """
+        return self._totals
 
     def settle(
         self,
         now_ns: int,
-        intervals: Iterable[Interval],
+        intervals: Iterable[tuple[str | None, int, int | None]],
         uses: Collection[str],
         samples: Mapping[str, EnergySample],
         held: bool,
     ) -> None:
-        """Tell what ran until now, and reckon what can be.
+        """Tell the others what was active up to now, and claim what all have told of. Never raises for a bad folder.
 
         Args:
-            now_ns: The present.
-            intervals: Inferences that ended since the last call, and those that are open.
+            now_ns: When this pass began; each inference that was active before it is among the intervals.
+            intervals: Model, start and end in nanoseconds of each inference that has ended since the last call, and,
+                with None for its end, of each that is active.
             uses: UUIDs of the physical GPUs that this process uses.
-            samples: Their energy now, where this process reads it.
-            held: Whether this process exports the GPUs of the host.
+            samples: By UUID, what the GPUs have used; of the lease holder.
+            held: Whether this process holds the lease.
         """
-        try:
-            self._settle(now_ns, intervals, uses, samples, held)
-        except OSError as error:
-            if not self._failed:
-                _logger.warning("otelext: energy can't be shared with other processes (%s); none is claimed", error)
-            self._failed = True
-
-    def _settle(
-        self,
-        now_ns: int,
-        intervals: Iterable[Interval],
-        uses: Collection[str],
-        samples: Mapping[str, EnergySample],
-        held: bool,
-    ) -> None:
-        board = self._board
-        if board is not None:
-            board.join()
-        if not self._joined:
-            # Not before the others can know of this process: what they reckon until then is none of its.
-            self._joined = True
-            self._begun_ns = self._to_ns = self._clock()
-            if board is not None:
-                board.publish(self._interval_ns / 1e9, self._to_ns, (), {})
-        found = [*self._pending, *intervals]
-        # What ended after `now_ns` still has a part to come.
-        self._pending = [one for one in found if one[2] is not None and one[2] > now_ns]
-        self._note(now_ns, found, uses)
-        others = [] if board is None else board.others(now_ns)
-        self._take(samples, held)
-        self._reckon(now_ns, others, held)
-
-    def _note(self, now_ns: int, found: Iterable[Interval], uses: Collection[str]) -> None:
-        """Put down and tell what ran since the last time; what was told before is not changed."""
-        begin_ns = self._to_ns
-        if now_ns <= begin_ns:
+        if self._folder is None:
             return
-        oldest = now_ns - REMEMBERED * self._interval_ns
-        activity, used = list(self._activity), {gpu: list(windows) for gpu, windows in self._used.items()}
-        if now_ns - begin_ns <= LATE * self._interval_ns:
-            activity += steps(begin_ns, now_ns, found)
-            for gpu in uses:
-                windows = used.setdefault(gpu, [])
-                if windows and windows[-1][1] == begin_ns:
-                    windows[-1] = (windows[-1][0], now_ns)
-                else:
-                    windows.append((begin_ns, now_ns))
-        while len(activity) > 1 and activity[1].at_ns <= oldest:
-            activity.pop(0)
-        used = {gpu: kept for gpu, windows in used.items() if (kept := [one for one in windows if one[1] > oldest])}
-        if self._board is not None:
-            self._board.publish(self._interval_ns / 1e9, now_ns, activity, used)
-        # What could not be told is nobody's.
-        self._activity, self._used, self._to_ns = activity, used, now_ns
+        self._pending = [*self._pending[-_PENDING:], *(Interval(*interval) for interval in intervals)]
+        self._tell(self._folder, now_ns, frozenset(sorted(uses)[:GPUS]))
+        self._pending = [one for one in self._pending if one.end_ns is not None and one.end_ns > self._told_to_ns]
+        if self._own is None:
+            return
+        self._read_curves(self._folder)
+        if held:
+            longest_ns = LATE * self._interval_ns
+            for gpu, sample in samples.items():
+                self._curves[gpu] = continued(self._curves.get(gpu), sample, longest_ns)
+        self._claim(self._look(self._folder, self._own), held)
+        if held:
+            self._own.publish_curves(self._curves)
 
-    def _take(self, samples: Mapping[str, EnergySample], held: bool) -> None:
-        if self._board is not None:
-            self._samples = self._board.samples()
-        elif not samples:
-            self._samples = {}
-        for gpu, sample in samples.items():
-            self._samples[gpu] = [*self._samples.get(gpu, ()), sample][-MOST_SAMPLES:]
-        if self._board is not None and held and samples:
-            self._board.tell_samples(self._samples)
+    def close(self) -> None:
+        """Take part no longer; the totals stay."""
+        if self._own is not None:
+            self._own.leave()
+        self._own = None
+        self._begin()
 
-    def _reckon(self, now_ns: int, others: Iterable[Participant], held: bool) -> None:
-        told_ns, counted = self._to_ns, []
-        for other in others:
-            interval_ns = max(self._interval_ns, round(other.interval * 1e9))
-            behind = now_ns - other.to_ns
-            if other.alive and (other.to_ns == 0 or behind <= LEFT_BEHIND * interval_ns):
-                told_ns = min(told_ns, other.to_ns)
-            elif not other.alive and behind > REMEMBERED * interval_ns:
-                if held and self._board is not None:
-                    self._board.remove(other)
-                continue
-            counted.append(other)
-        for gpu, samples in self._samples.items():
-            begin_ns = self._settled.get(gpu, self._begun_ns)
-            end_ns = min(told_ns, samples[-1].at_ns) if samples else 0
-            if end_ns <= begin_ns:
-                continue
-            self._settled[gpu] = end_ns
-            numbers = [other.devices.get(gpu, Numbers([], [])) for other in counted]
-            own = within(self._activity, self._used.get(gpu, ()))
-            shares = shared_out(begin_ns, end_ns, stretches(samples), own, numbers)
-            for (model, source), joules in shares.active.items():
-                self._add(model, semconv.ENERGY_ACTIVE, source, joules)
-            if held or self._board is None:
-                for source, joules in shares.idle.items():
-                    self._add(None, semconv.ENERGY_IDLE, source, joules)
+    def after_fork(self) -> None:
+        """In a child: begin anew, at 0."""
+        if self._own is not None:
+            self._own.after_fork()
+        self._own = None
+        self._reset()
 
-    def _add(self, model: str | None, state: str, source: str, joules: float) -> None:
-        key = model, state, source
-        self._totals[key] = self._totals.get(key, 0.0) + joules
+    def _tell(self, folder: Path, now_ns: int, gpus: frozenset[str]) -> None:
+        if self._own is None or not self._own.kept():
+            self.close()
+            with suppress(OSError):
+                self._own = Own(folder)
+                # Only now, as whoever looked before the file was there may have settled all up to then.
+                self._joined_ns = self._clock()
+                self._publish(self._joined_ns, [])
+            return
+        since_ns = self._told_to_ns
+        if now_ns <= since_ns:
+            return
+        new = () if self._is_late(since_ns, GAP, now_ns) or not gpus else work(self._pending, gpus, since_ns, now_ns)
+        if self._publish(now_ns, [*self._work, *new]) and self._is_late(since_ns, _TOO_LATE):
+            self._work = [one for one in self._work if one.slice.end_ns <= since_ns]
+            self._publish(now_ns, self._work)
+
+    def _is_late(self, since_ns: int, intervals: int, now_ns: int = 0) -> bool:
+        return max(now_ns, self._clock()) - since_ns > intervals * self._interval_ns
+
+    def _publish(self, to_ns: int, done: list[Work]) -> bool:
+        assert self._own is not None
+        drop = bounded([one.slice for one in done], to_ns - _KEPT * self._pace_ns)
+        dropped_to_ns = done[drop - 1].slice.end_ns if drop else self._dropped_to_ns
+        told = Activity(to_ns, dropped_to_ns, self._interval_ns, tuple(one.slice for one in done[drop:]))
+        if not self._own.publish_activity(told):
+            return False
+        self._told_to_ns, self._dropped_to_ns, self._work = to_ns, dropped_to_ns, done[drop:]
+        return True
+
+    def _read_curves(self, folder: Path) -> None:
+        # Before the other processes are looked for: one that joins later has no part in what these curves tell.
+        found = (participants.curves(folder, name, self._clock) for name in participants.names(folder) or ())
+        recent_ns = self._clock() - _KEPT * self._pace_ns
+        self._curves = {gpu: one for gpu, one in newest(self._curves, *found).items() if one.to_ns > recent_ns}
+
+    def _look(self, folder: Path, own: Own) -> _Seen:
+        """Look at the others, and remove what the dead have left."""
+        now_ns = self._clock()  # before their words are read: what was not told by then is late
+        names = participants.names(folder)
+        if names is None or len(names) > _PROCESSES:
+            return _Seen(None, 0, ())
+        all_told = True
+        others = [participants.participant(folder, name, self._clock) for name in names if name != own.name]
+        self._first_seen = {one.name: self._first_seen.get(one.name, now_ns) for one in others}
+        alive = [one.activity for one in others if one.alive and one.activity is not None]
+        self._pace_ns = max([self._interval_ns, *(one.interval_ns for one in alive)])
+        to_ns, from_ns = self._told_to_ns, max(self._dropped_to_ns, now_ns - _OLD * self._pace_ns)
+        for one in others:
+            quiet_ns = now_ns - (one.activity.published_to_ns if one.activity else self._first_seen[one.name])
+            if one.activity is not None:
+                from_ns = max(from_ns, one.activity.dropped_to_ns)
+            if not one.alive:
+                if quiet_ns > DEAD * self._pace_ns:
+                    participants.forget(folder, one.name)
+            elif one.activity is None:
+                all_told = all_told and quiet_ns > LATE * self._pace_ns
+            elif quiet_ns <= LATE * one.activity.interval_ns:
+                to_ns = min(to_ns, one.activity.published_to_ns)
+        activities = [one.activity for one in others if one.activity is not None]
+        return _Seen(to_ns if all_told else None, from_ns, activities)
+
+    def _claim(self, seen: _Seen, held: bool) -> None:
+        if seen.to_ns is None:
+            return
+        totals = dict(self._totals)
+        for gpu, curve in self._curves.items():
+            to_ns = min(seen.to_ns, curve.to_ns)
+            since_ns = self._claimed_to.get(gpu, self._joined_ns)
+            active_ns = max(since_ns, min(seen.from_ns, to_ns)), max(since_ns, to_ns)
+            idle_ns = max(curve.idle_to_ns, min(seen.from_ns, to_ns)), max(curve.idle_to_ns, to_ns)
+            if not held:
+                idle_ns = active_ns[0], active_ns[0]
+            own = [one for one in self._work if gpu in one.slice.gpus]
+            if own or held:
+                others = [_on(gpu, activity.slices) for activity in seen.activities]
+                _add(totals, shares(curve.pieces(), own, others, active_ns, idle_ns))
+            self._claimed_to[gpu] = active_ns[1]
+            if held:
+                self._curves[gpu] = curve._replace(idle_to_ns=idle_ns[1])
+        self._totals = totals
+
+
+def _on(gpu: str, slices: Iterable[Slice]) -> list[Slice]:
+    return [one for one in slices if gpu in one.gpus]
+
+
+def _add(totals: dict[Key, float], gained: Shares) -> None:
+    active = (((model, semconv.ENERGY_ACTIVE, source), joules) for (model, source), joules in gained.active.items())
+    idle = (((None, semconv.ENERGY_IDLE, source), joules) for source, joules in gained.idle.items())
+    for key, joules in chain(active, idle):
+        known = key in totals or len(totals) < 2 * _MODELS
+        place = key if known else (semconv.OTHER, *key[1:])
+        totals[place] = totals.get(place, 0.0) + joules

@@ -1,94 +1,105 @@
-"""The arithmetic: what all have and what is idle is what was used."""
-
 from __future__ import annotations
+
+import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otelext.gpu.energy.curve import Stretch, stretches
-from otelext.gpu.energy.shares import Numbers, shared_out
-from otelext.gpu.energy.steps import MOST, Step, steps, within
-from otelext.gpu.snapshot import EnergySample
+from otelext.gpu.energy.inferences import Interval, work
+from otelext.gpu.energy.shares import Piece, Slice, Work, shares
 
-S = 10**9
-END = 20 * S
-MODELS = st.sampled_from(["a", "b", None])
-
-
-@st.composite
-def intervals(draw: st.DrawFn) -> list[tuple[str | None, int, int | None]]:
-    found: list[tuple[str | None, int, int | None]] = []
-    for model, begin, length in draw(
-        st.lists(st.tuples(MODELS, st.integers(-5 * S, END), st.integers(0, END)), max_size=12)
-    ):
-        found.append((model, begin, draw(st.sampled_from([None, begin + length]))))
-    return found
-
-
-POWER = st.lists(st.floats(0, 1000), min_size=20, max_size=20).map(
-    lambda watts: [Stretch(i * S, (i + 1) * S, w, "counter") for i, w in enumerate(watts)]
+GPUS = frozenset({"GPU-0"})
+END = 1000
+moment = st.integers(0, END)
+interval = st.tuples(st.sampled_from(["a", "b", None]), moment, st.none() | st.integers(0, 2 * END)).map(
+    lambda told: Interval(*told)
 )
+process = st.lists(interval, max_size=20)
+curve = st.tuples(st.sets(moment, min_size=2, max_size=8), st.lists(st.floats(0, 1e6), min_size=7, max_size=7))
 
 
-def numbers(activity: list[Step]) -> Numbers:
-    return Numbers([step.at_ns for step in activity], [step.total for step in activity])
-
-
-@given(st.lists(intervals(), min_size=1, max_size=4), POWER)
-def test_all_parts_and_what_is_idle_are_what_was_used(processes: list[list], curve: list[Stretch]) -> None:  # type: ignore[type-arg]
-    activities = [steps(0, END, process) for process in processes]
-    used = sum(stretch.watts for stretch in curve)
-    found = []
-    for own in range(len(activities)):
-        others = [numbers(activity) for place, activity in enumerate(activities) if place != own]
-        found.append(shared_out(0, END, curve, activities[own], others))
-    active = sum(joules for shares in found for joules in shares.active.values())
-    idle = found[0].idle.get("counter", 0.0)
-    assert all(joules >= 0 for shares in found for joules in shares.active.values())
-    assert all(shares.idle.get("counter", 0.0) == pytest.approx(idle, abs=1e-6) for shares in found)
-    assert active + idle == pytest.approx(used, rel=1e-9, abs=1e-6)
-
-
-@given(intervals(), POWER, st.integers(1, 19))
-def test_two_settlements_are_worth_one(ran: list, curve: list[Stretch], cut: int) -> None:  # type: ignore[type-arg]
-    own = steps(0, END, ran)
-    whole = shared_out(0, END, curve, own, [])
-    first, second = shared_out(0, cut * S, curve, own, []), shared_out(cut * S, END, curve, own, [])
-    for key in whole.active:
-        assert first.active.get(key, 0) + second.active.get(key, 0) == pytest.approx(whole.active[key], abs=1e-6)
-
-
-@given(intervals(), st.integers(0, END), st.integers(0, END))
-def test_a_window_takes_nothing_from_outside(ran: list, one: int, other: int) -> None:  # type: ignore[type-arg]
-    begin, end = min(one, other), max(one, other)
-    inside = within(steps(0, END, ran), [(begin, end)])
-    outside = [Stretch(0, begin, 7, "counter"), Stretch(end, END, 7, "counter")]
-    assert not shared_out(0, END, outside, inside, []).active
-
-
-def test_very_many_inferences_are_told_by_means_and_keep_their_sum() -> None:
-    ran: list[tuple[str | None, int, int | None]] = [("a", i * 10**7, i * 10**7 + 3 * 10**6) for i in range(MOST + 500)]
-    end = (MOST + 500) * 10**7
-    told = steps(0, end, ran)
-    assert len(told) < MOST
-    edges = [*(step.at_ns for step in told), end]
-    time = sum(step.total * (edges[i + 1] - edges[i]) for i, step in enumerate(told))
-    assert time == pytest.approx((MOST + 500) * 3 * 10**6)
-
-
-def test_energy_is_not_known_across_a_reset_or_another_source() -> None:
-    samples = [
-        EnergySample(0, 100.0, "counter", ""),
-        EnergySample(S, 150.0, "counter", ""),
-        EnergySample(2 * S, 5.0, "counter", ""),  # the driver was loaded anew
-        EnergySample(3 * S, 25.0, "counter", ""),
-        EnergySample(4 * S, 30.0, "power", "x"),
-        EnergySample(5 * S, 40.0, "power", "y"),  # another reader
-        EnergySample(6 * S, 72.0, "power", "y"),
+def pieces_of(told: tuple[set[int], list[float]]) -> list[Piece]:
+    return [
+        Piece(left, right, joules, "counter" if joules > 10 else "power")
+        for (left, right), joules in zip(pairwise(sorted(told[0])), told[1], strict=False)
     ]
-    assert list(stretches(samples)) == [
-        Stretch(0, S, 50.0, "counter"),
-        Stretch(2 * S, 3 * S, 20.0, "counter"),
-        Stretch(5 * S, 6 * S, 32.0, "power"),
-    ]
+
+
+def works_of(processes: list[list[Interval]], limit: int = 50) -> list[tuple[Work, ...]]:
+    return [work(intervals, GPUS, 0, END, limit) for intervals in processes]
+
+
+def each_share(pieces: list[Piece], works: list[tuple[Work, ...]], window: tuple[int, int]) -> list[float]:
+    """What each process gets, and at the end what nobody does."""
+    told = []
+    for own in works:
+        others = [[one.slice for one in other] for other in works if other is not own]
+        told.append(shares(pieces, own, others, window, window))
+    assert all(joules >= 0 for one in told for joules in [*one.active.values(), *one.idle.values()])
+    assert all(one.idle == pytest.approx(told[0].idle) for one in told)
+    return [*(sum(one.active.values()) for one in told), sum(told[0].idle.values())]
+
+
+@given(told=curve, processes=st.lists(process, min_size=1, max_size=4), window=st.tuples(moment, moment))
+def test_shares_and_idle_energy_add_up_to_that_of_the_window(
+    told: tuple[set[int], list[float]], processes: list[list[Interval]], window: tuple[int, int]
+) -> None:
+    start, end = sorted(window)
+    used = sum(
+        piece.joules * max(0, min(end, piece.end_ns) - max(start, piece.start_ns)) / (piece.end_ns - piece.start_ns)
+        for piece in pieces_of(told)
+    )
+    assert sum(each_share(pieces_of(told), works_of(processes), (start, end))) == pytest.approx(used, rel=1e-9)
+
+
+@given(told=curve, processes=st.lists(process, min_size=2, max_size=4), seed=st.integers())
+def test_the_order_of_processes_and_inferences_is_irrelevant(
+    told: tuple[set[int], list[float]], processes: list[list[Interval]], seed: int
+) -> None:
+    first = each_share(pieces_of(told), works_of(processes), (0, END))
+    shuffled = [random.Random(seed).sample(one, len(one)) for one in reversed(processes)]
+    *active, idle = each_share(pieces_of(told), works_of(shuffled), (0, END))
+    assert [*reversed(active), idle] == pytest.approx(first)
+
+
+@given(told=curve, processes=st.lists(process, min_size=1, max_size=3), cut=moment)
+def test_two_windows_give_what_one_gives(
+    told: tuple[set[int], list[float]], processes: list[list[Interval]], cut: int
+) -> None:
+    pieces, works = pieces_of(told), works_of(processes)
+    parts = zip(each_share(pieces, works, (0, cut)), each_share(pieces, works, (cut, END)), strict=True)
+    assert [sum(part) for part in parts] == pytest.approx(each_share(pieces, works, (0, END)))
+
+
+@given(intervals=process, limit=st.integers(1, 10))
+def test_merged_slices_keep_the_inferences_time(intervals: list[Interval], limit: int) -> None:
+    exact, merged = work(intervals, GPUS, 0, END, 100), work(intervals, GPUS, 0, END, limit)
+    assert len(merged) <= limit
+    assert all(left.slice.end_ns <= right.slice.start_ns for left, right in pairwise(merged))
+    for model in ("a", "b", None):
+        time, of_merged = (
+            sum(one.models.get(model, 0) * (one.slice.end_ns - one.slice.start_ns) for one in told)
+            for told in (exact, merged)
+        )
+        assert of_merged == pytest.approx(time)
+    assert all(one.slice.number == pytest.approx(sum(one.models.values())) for one in merged)
+
+
+def test_overlapping_inferences_share_equally() -> None:
+    own = work([Interval("a", 0, 20), Interval("b", 10, 30)], GPUS, 0, 100)
+    other = [Slice(20, 60, 2, GPUS)]
+    told = shares([Piece(0, 100, 100, "counter")], own, [other], (0, 100), (0, 100))
+    assert told.active == {
+        ("a", "counter"): pytest.approx(10 + 5),
+        ("b", "counter"): pytest.approx(5 + 10 / 3),
+    }
+    assert told.idle == {"counter": pytest.approx(40)}
+
+
+def test_idle_energy_has_a_window_of_its_own() -> None:
+    own = work([Interval("a", 0, 50)], GPUS, 0, 100)
+    told = shares([Piece(0, 100, 100, "power")], own, [], (40, 100), (90, 90))
+    assert told.active == {("a", "power"): pytest.approx(10)}
+    assert told.idle == {}
