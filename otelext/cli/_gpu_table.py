@@ -9,7 +9,7 @@ from rich.text import Text
 
 from otelext import semconv
 from otelext.cli._gpu_words import in_words, unreached
-from otelext.viewer.formats import amount, plain
+from otelext.viewer.formats import amount, mig_name, plain
 from otelext.viewer.terminal_parts import bar, new_table
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ _BAR: Final = 10
 _GIB: Final = 2**30
 _HOT: Final = 85.0
 _FULL: Final = 0.95
-_UUID: Final = 12
-"""Characters of a UUID that tell MIG devices apart, and that CUDA_VISIBLE_DEVICES takes."""
 _WIDE: Final = 100
 """Columns from which on it is shown how busy multiprocessors and tensor cores are."""
 
@@ -74,11 +72,7 @@ def _row(one: DeviceReadings, console: Console, *, wide: bool) -> Iterator[str |
 
 
 def _name(device: Device) -> str:
-    if device.parent is None:
-        return plain(device.name)
-    # Its GPU's name stands above it.
-    _, mig, profile = device.name.rpartition("MIG")
-    return plain(f"  {mig}{profile} {device.uuid[:_UUID]}")
+    return plain(device.name) if device.parent is None else f"  {mig_name(device.name, device.uuid)}"
 
 
 def _busy(part: float | None, console: Console) -> str:

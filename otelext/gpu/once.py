@@ -82,7 +82,9 @@ class Look:
         call = self._nvml.under_way
         if call is None:
             return "the driver is slow"
-        return f"the driver hangs: {call.name} has not returned for {(time.perf_counter_ns() - call.since_ns) / 1e9:.0f} s"
+        return (
+            f"the driver hangs: {call.name} has not returned for {(time.perf_counter_ns() - call.since_ns) / 1e9:.0f} s"
+        )
 
     def _run(self) -> None:
         while self._asked.get():
