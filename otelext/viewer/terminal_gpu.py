@@ -23,8 +23,8 @@ _SOURCES: Final = {
     "power": "their power, integrated between readings",
 }
 NONE: Final = (
-    "No GPU telemetry was received: the service sees no NVIDIA GPU, or doesn't read it. `otelext gpu` on its host says"
-    " why."
+    "No GPU telemetry was received: the service sees no NVIDIA GPU or doesn't read it, or another process of its host "
+    "exports it elsewhere. `otelext gpu` on that host says which."
 )
 
 
