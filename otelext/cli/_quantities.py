@@ -1,8 +1,9 @@
-"""Callbacks of options that take a duration or a size."""
+"""What options take that are a duration or a size."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +11,17 @@ from otelext.viewer.quantities import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+class Seconds(click.FloatRange):
+    """Seconds within a range, in which `nan` is not, though no comparison says so."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or a usage error."""
+        found = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail("nan is no number of seconds.", param, ctx)
+        return found
 
 
 def duration(_ctx: click.Context, _parameter: click.Parameter, text: str) -> float:

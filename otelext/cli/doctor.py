@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import importlib
 import json
-import math
 import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from otelext.cli._extras import extra
+from otelext.cli._quantities import Seconds
+from otelext.cli._signals import interrupt
 
 if TYPE_CHECKING:
     from otelext.doctor.examination import Report
@@ -34,16 +35,6 @@ Variables, all optional, for the backends; none of their values is printed:
 \b
 Exit status: 0 nothing is broken (warnings may be there), 1 something is, 2 used wrongly.
 """
-
-
-class _Seconds(click.FloatRange):
-    """Seconds within a range, in which `nan` is not, though no comparison says so."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        found = super().convert(value, param, ctx)
-        if math.isnan(found):
-            self.fail("nan is no number of seconds.", param, ctx)
-        return found
 
 
 @click.command("doctor", short_help="Tell which hop of the telemetry is broken.", epilog=_EPILOG)
@@ -68,7 +59,7 @@ class _Seconds(click.FloatRange):
 @click.option(
     "--timeout",
     metavar="SECONDS",
-    type=_Seconds(min=0.1, max=600),
+    type=Seconds(min=0.1, max=600),
     default=15.0,
     show_default=True,
     help="How long a canary may take until it is visible; more behind tail sampling that decides late.",
@@ -78,7 +69,7 @@ class _Seconds(click.FloatRange):
     metavar="[SECONDS]",
     is_flag=False,
     flag_value=60.0,
-    type=_Seconds(min=1),
+    type=Seconds(min=1),
     help="Examine again and again, every so many seconds, until Ctrl-C.  [60 where none are given]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON; with --watch one line each time.")
@@ -133,7 +124,7 @@ def command(skip: tuple[str, ...], watch: float | None, as_json: bool, **given: 
 
     before: tuple[object, ...] | None = None
     healthy = False
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         while True:
             begun = time.monotonic()
@@ -152,7 +143,3 @@ def command(skip: tuple[str, ...], watch: float | None, as_json: bool, **given: 
             time.sleep(max(0.0, begun + watch - time.monotonic()))
     except KeyboardInterrupt:
         sys.exit(0 if healthy else 1)
-
-
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
+import signal
 import sys
-from contextlib import suppress
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from otelext.cli._extras import extra
+from otelext.cli._quantities import Seconds
+from otelext.cli._signals import interrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from otelext.gpu.lease import Holder
+    from otelext.gpu.once import Look
     from otelext.gpu.snapshot import Snapshot
+
+_APART_S = 0.2
+"""Between the pass from which what tells of a time begins, and the one that is shown."""
 
 
 @click.command("gpu", short_help="Show the GPUs of this host.")
-@click.option("--once", is_flag=True, help="Print them once, and end.")
-@click.option("--json", "as_json", is_flag=True, help="Print them once as JSON.")
+@click.option("--once", is_flag=True, help="Print them once, and end.  [default where the output is no terminal]")
+@click.option("--json", "as_json", is_flag=True, help="Print all that was read once, as JSON.")
 @click.option("--explain", is_flag=True, help="Print why each reading that is missing is missing.")
 @click.option(
     "--record",
@@ -29,10 +36,16 @@ if TYPE_CHECKING:
     help="Write a scenario of this host to FILE, for the stand-in of otelext.testing.nvml.",
     metavar="FILE",
 )
+@click.option(
+    "--seconds",
+    type=Seconds(min=0, max=3600),
+    metavar="SECONDS",
+    help="How long --record goes on, with a pass every --interval; Ctrl-C ends it early.  [default: one pass]",
+)
 @click.option("--force", is_flag=True, help="Overwrite the FILE of --record.")
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(min=0.1, max=3600),
     default=1.0,
     show_default=True,
     metavar="SECONDS",
@@ -40,41 +53,65 @@ if TYPE_CHECKING:
 )
 @click.option("--folder", default="", envvar="OTELEXT_GPU_FOLDER", help="Folder that the processes of this host share.")
 def command(
-    once: bool, as_json: bool, explain: bool, record: Path | None, force: bool, interval: float, folder: str
+    once: bool,
+    as_json: bool,
+    explain: bool,
+    record: Path | None,
+    seconds: float | None,
+    force: bool,
+    interval: float,
+    folder: str,
 ) -> None:
-    """Show utilization, memory, temperature, power and the rest of each GPU and MIG device, live until Ctrl-C.
+    """Show utilization, memory, temperature, power and the rest of each GPU and MIG device, live until q or Ctrl-C.
 
     It reads them itself, and leaves the export to whichever process has the lease of this host, which the last line
     names. Exit code 1 where there is nothing to read, 2 when used wrongly.
     """
-    if sum((once, as_json, explain, record is not None)) > 1:
-        raise click.UsageError("--once, --json, --explain and --record exclude each other")
+    if sum((as_json, explain, record is not None)) > 1:
+        raise click.UsageError("--json, --explain and --record exclude each other")
+    if record is None and (force or seconds is not None):
+        raise click.UsageError("--force and --seconds belong to --record")
     if record is not None and record.exists() and not force:
         raise click.UsageError(f"{record} is there already; --force overwrites it")
     with extra("cli", "otelext gpu"):
         from rich.console import Console  # noqa: PLC0415 (an extra)
 
-        from otelext.cli._gpu_table import explained, shown, table  # noqa: PLC0415
+        from otelext.cli._gpu_live import show_live  # noqa: PLC0415
+        from otelext.cli._gpu_table import table  # noqa: PLC0415
+    from otelext.cli._gpu_words import explained, in_words, shown  # noqa: PLC0415
     from otelext.gpu.nvml import NoNvmlError, NvmlError  # noqa: PLC0415
-    from otelext.gpu.once import read_once  # noqa: PLC0415
+    from otelext.gpu.once import HangError, Look  # noqa: PLC0415
 
-    def look(apart: float = 0.2) -> tuple[Snapshot, Holder | None]:
-        return read_once(apart), _holder(folder)
-
+    # What it would log of GPUs that are lost, it shows.
+    logging.getLogger("otelext").addHandler(logging.NullHandler())
+    # A name that the output's encoding lacks is replaced; no line is lost to one.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    console = Console(soft_wrap=False)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
-        if record is not None:
-            _record(record, look()[0])
-        elif as_json:
-            click.echo(json.dumps(shown(*look()), indent=2))
-        elif explain:
-            for line in explained(look()[0]):
-                click.echo(line)
-        elif once or not sys.stdout.isatty():
-            Console(soft_wrap=False).print(table(*look(), _narrow()))
-        else:
-            _live(look, interval, table)
+        with Look(interval) as look:
+            if record is not None:
+                _record(record, look, seconds or 0.0, interval)
+                return
+            look.again()
+            time.sleep(_APART_S)
+            snapshot = look.again()
+            if as_json:
+                click.echo(json.dumps(shown(snapshot, _holder(folder)), indent=2))
+            elif explain:
+                for line in explained(snapshot):
+                    click.echo(line)
+            elif once or not console.is_terminal:
+                console.print(table(snapshot, _holder(folder), console))
+            else:
+                show_live(snapshot, look, lambda: _holder(folder), interval, console)
     except (NoNvmlError, NvmlError) as error:
-        raise click.ClickException(f"there is no GPU telemetry here: {error}") from error
+        raise click.ClickException(f"there is no GPU telemetry here: {in_words(error)}") from error
+    except HangError as error:
+        raise click.ClickException(f"the GPUs can't be read: {error}") from error
+    except KeyboardInterrupt:
+        sys.exit(0)
 
 
 def _holder(configured: str) -> Holder | None:
@@ -85,28 +122,26 @@ def _holder(configured: str) -> Holder | None:
     return None if folder is None else holder(folder)
 
 
-def _narrow() -> bool:
-    """Whether the output carries ASCII alone."""
+def _record(path: Path, look: Look, seconds: float, interval: float) -> None:
+    from otelext.gpu.scenario import Recording  # noqa: PLC0415
+
+    recording = Recording()
+    look.again()
+    time.sleep(_APART_S)
+    begun = time.monotonic()
+    snapshot: Snapshot = look.again()
+    recording.add(snapshot)
+    passes = 1
     try:
-        "█°".encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def _live(look: Callable[[float], tuple[Snapshot, Holder | None]], interval: float, table: Any) -> None:
-    from rich.live import Live  # noqa: PLC0415 (an extra)
-
-    with suppress(KeyboardInterrupt), Live(table(*look(0.2), _narrow()), auto_refresh=False, screen=False) as live:
-        while True:
-            live.update(table(*look(interval), _narrow()), refresh=True)
-
-
-def _record(path: Path, snapshot: Snapshot) -> None:
-    from otelext.gpu.scenario import scenario  # noqa: PLC0415
-
+        while passes * interval <= seconds:
+            time.sleep(max(0.0, begun + passes * interval - time.monotonic()))
+            recording.add(look.again())
+            passes += 1
+    except KeyboardInterrupt:
+        click.echo("ended early", err=True)
     try:
-        path.write_text(scenario(snapshot), encoding="utf-8")
+        path.write_text(recording.text(), encoding="utf-8")
     except OSError as error:
         raise click.ClickException(f"{path} cannot be written: {error.strerror}") from error
-    click.echo(f"wrote {path}: {len(snapshot.known)} devices")
+    devices, noun = len(snapshot.known), "pass" if passes == 1 else "passes"
+    click.echo(f"wrote {path}: {devices} device{'' if devices == 1 else 's'}, {passes} {noun}")

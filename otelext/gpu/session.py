@@ -23,6 +23,8 @@ LONGEST_GAP: Final = 3
 """Intervals between two readings of a power over which a straight line stands for what was."""
 _LAYOUT_LOOKED_AT: Final = 12
 """Passes between two looks at how a GPU is divided."""
+_FIRST_SEARCH: Final = 3
+"""The pass in which a GPU that could not be reached from the start is first sought: two make a reading complete."""
 _SLOWEST_SEARCH: Final = 12
 """Passes between two searches for a GPU that is lost, at most."""
 _NOT_LISTED: Final = "NVML lists it no more"
@@ -48,7 +50,7 @@ class Session:
         self._longest_gap_ns = longest_gap_ns
         self._epoch = epoch
         self._passes = 0
-        self._searched = self._wait = 0
+        self._searched, self._wait = 0, _FIRST_SEARCH
         self._list()
         if not self._readers and not self._is_any_sought():
             raise NoNvmlError(next((str(error) for error in self.unreached.values()), "there is no GPU here"))

@@ -6,6 +6,7 @@ from typing import Final
 
 _MINUTE: Final = 60.0
 _LONG: Final = 600.0
+_MIG_UUID: Final = 12
 _ABSURD: Final = 1e12
 """Senders may report anything; beyond this a figure need not be exact, but has to fit its column."""
 
@@ -48,3 +49,9 @@ def counted(value: float, noun: str) -> str:
 def plain(text: str) -> str:
     """Text of a sender without anything that a terminal would obey or turn around."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def mig_name(name: str, uuid: str) -> str:
+    """What a MIG device is called below its GPU: its profile, and what of its UUID CUDA_VISIBLE_DEVICES takes for it."""
+    _, mig, profile = name.rpartition("MIG")
+    return plain(f"{mig}{profile} {uuid[:_MIG_UUID]}")

@@ -92,7 +92,7 @@ def build_report(
         "breakdown": _breakdown(gains),
         "wasted": _wasted(gains[semconv.TOKENS.name]),
         "critical_fields": _critical_fields(gains),
-        "gpus": gpus(reader, selection),
+        "gpus": gpus(reader, selection, gains[semconv.TOKENS.name]),
         "slowest": [_slow(reader, found) for found in inferences.slowest(reader, selection, slowest)],
     }
 

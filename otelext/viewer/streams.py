@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from otelext.viewer.selection import Selection
 
 _DELTA: Final = 1
-_NO_RECORDED_VALUE: Final = 1
+NO_RECORDED_VALUE: Final = 1
+"""The flag of a data point that tells that there is none: https://opentelemetry.io/docs/specs/otel/metrics/data-model/#no-recorded-value"""
 _LOOKBACK_NS: Final = 3600 * 10**9
 """How long before the range a reading may lie that tells what a cumulative stream held when the range began."""
 
-_MOST: Final = 1e18
+MOST: Final = 1e18
 """A counter's value or a histogram's sum beyond this measures nothing, and no rate or mean could be made of it."""
 
 
@@ -93,8 +94,8 @@ def merged(found: list[Increase], *keys: str) -> dict[tuple[str, ...], Histogram
 
 
 _USABLE: Final = (
-    f"flags & {_NO_RECORDED_VALUE} = 0 AND coalesce(value, 0.0) BETWEEN 0 AND {_MOST} "
-    f"AND abs(coalesce(sum, 0.0)) <= {_MOST} AND {OF_SERVICES}"
+    f"flags & {NO_RECORDED_VALUE} = 0 AND coalesce(value, 0.0) BETWEEN 0 AND {MOST} "
+    f"AND abs(coalesce(sum, 0.0)) <= {MOST} AND {OF_SERVICES}"
 )
 
 _READING: Final = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from otelext.viewer.formats import amount, plain, share
+from otelext.viewer.formats import amount, mig_name, plain, share
 from otelext.viewer.terminal_parts import heading, new_table, sentence
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from otelext.viewer.gpus import Energy, Gpu, Gpus
 
 _GIB: Final = 2**30
+_UUID: Final = 12
 _SOURCES: Final = {
     "counter": "the GPUs' own energy counters",
     "power": "their power, integrated between readings",
@@ -27,25 +28,36 @@ NONE: Final = (
 
 def draw_gpus(gpus: Gpus, console: Console) -> None:
     """Print the devices, what held them back, and whose their energy was."""
-    if not gpus["devices"]:
+    devices = gpus["devices"]
+    if not devices:
         heading(console, "GPUs: none")
-        sentence(console, NONE)
+        sentence(console, Text(_none(gpus["exporters"])))
     else:
-        count = sum(one["parent"] is None for one in gpus["devices"]) or len(gpus["devices"])
+        count = sum(one["parent"] is None for one in devices) or len(devices)
         heading(console, f"GPUs: {count}", "busy says that a kernel ran, not how well; memory and temperature at most")
-        _devices(gpus["devices"], console)
+        _devices(devices, console)
     if gpus["energy"]["by_model"] or gpus["energy"]["idle_j"] is not None:
         _energy(gpus["energy"], console)
+
+
+def _none(exporters: list[str]) -> str:
+    """Why there are no readings: of the processes of a host one exports, whichever service that belongs to."""
+    if not exporters:
+        return NONE
+    names, them = ", ".join(map(plain, exporters)), "it" if len(exporters) == 1 else "them"
+    return (
+        f"No GPU telemetry was received of these services. One process exports all GPUs of its host, here of {names}: "
+        f"ask for {them} with --service, or for all."
+    )
 
 
 def _devices(devices: list[Gpu], console: Console) -> None:
     degree = "C" if console.options.ascii_only else "°C"
     drawn = new_table("", "name", "busy", "at most", "memory GiB", degree, "mean W", "J", right=6)
     for one in devices:
-        place = f"{one['index']} MIG" if one["parent"] else one["index"]
         drawn.add_row(
-            plain(place),
-            Text(plain(one["name"])),
+            "" if one["parent"] else plain(one["index"]),
+            Text(_name(one, devices)),
             _share(one["utilization_mean"]),
             _share(one["utilization_max"]),
             _memory(one),
@@ -57,10 +69,25 @@ def _devices(devices: list[Gpu], console: Console) -> None:
     for one in devices:
         notes = [f"{plain(each['reason'])} in {share(each['share'])} of the readings" for each in one["throttled"]]
         if notes:
-            sentence(console, Text(f"GPU {plain(one['index'])} was held back: {', '.join(notes)}.", "yellow"))
+            sentence(console, Text(f"{_called(one, devices)} was held back: {', '.join(notes)}.", "yellow"))
         errors = [f"{plain(each['type'])} {amount(each['count'])}" for each in one["errors"]]
         if errors:
-            sentence(console, Text(f"GPU {plain(one['index'])} had errors: {', '.join(errors)}.", "red"))
+            sentence(console, Text(f"{_called(one, devices)} had errors: {', '.join(errors)}.", "red"))
+
+
+def _name(one: Gpu, devices: list[Gpu]) -> str:
+    if one["parent"]:
+        return f"  {mig_name(one['name'], one['id'])}"
+    return plain(f"{one['name']} {one['id'][:_UUID]}" if _is_one_of_many(one, devices) else one["name"])
+
+
+def _called(one: Gpu, devices: list[Gpu]) -> str:
+    return plain(f"GPU {one['index']} {one['id'][:_UUID]}" if _is_one_of_many(one, devices) else f"GPU {one['index']}")
+
+
+def _is_one_of_many(one: Gpu, devices: list[Gpu]) -> bool:
+    """Whether GPUs of several hosts have that index."""
+    return sum(each["index"] == one["index"] and not each["parent"] for each in devices) > 1
 
 
 def _energy(energy: Energy, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""One reading, without a thread and without a lease."""
+"""Readings without a poller and without a lease."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 
 from otelext.gpu.gpm import FIRST
 from otelext.gpu.nvml import NoNvmlError, NvmlError
-from otelext.gpu.once import read_once
+from otelext.gpu.once import HangError, Look, read_once
 from otelext.testing import nvml
+from tests.gpu.conftest import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,3 +57,45 @@ def test_a_failure_leaves_nothing_initialised(nvml_library: Path, tmp_path: Path
 
         with pytest.raises(pynvml.NVMLError, match="Uninitialized"):
             pynvml.nvmlDeviceGetCount()
+
+
+def test_a_call_that_hangs_is_named_and_its_answer_is_waited_for_again(nvml_library: Path, tmp_path: Path) -> None:
+    scenario = nvml.write_scenario(tmp_path / "scenario", GPU + "call.nvmlDeviceGetFieldValues = hang:600")
+    with nvml.loaded(nvml_library, scenario), Look() as look:
+        for _ in range(2):
+            with pytest.raises(HangError, match=r"nvmlDeviceGetFieldValues has not returned for \d+ s"):
+                look.again(0.2)
+        nvml.write_scenario(scenario, GPU)
+        assert look.again().calls
+        assert look.again().devices[0].points
+
+
+def test_what_fails_is_begun_anew_by_the_next_pass_and_goes_on_counting(nvml_library: Path, tmp_path: Path) -> None:
+    errors = GPU + "gpu0.ecc.corrected = {}\n"
+    scenario = nvml.write_scenario(tmp_path / "scenario", errors.format(1))
+    with nvml.loaded(nvml_library, scenario), Look() as look:
+        look.again()
+        nvml.write_scenario(scenario, errors.format(4))
+        until(lambda: counted(look.again()) == 3, "count")
+        nvml.write_scenario(scenario, errors.format(4) + "call.nvmlDeviceGetFieldValues = !UNINITIALIZED")
+
+        def fails() -> bool:
+            try:
+                look.again()
+            except NvmlError as error:
+                return error.name == "NVML_ERROR_UNINITIALIZED"
+            return False
+
+        until(fails, "failure")
+        nvml.write_scenario(scenario, errors.format(9))
+        until(lambda: not fails(), "return")
+        assert counted(look.again()) == 8
+
+
+def counted(snapshot: Snapshot) -> float:
+    """ECC errors."""
+    return sum(
+        point.value
+        for point in snapshot.devices[0].points
+        if dict(point.attributes).get("error.type") == "ecc_corrected"
+    )

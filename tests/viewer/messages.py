@@ -16,17 +16,20 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from otelext import semconv
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
 DELTA = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
 
 
-def attributes(values: dict[str, str | float]) -> list[KeyValue]:
+def attributes(values: Mapping[str, str | float]) -> list[KeyValue]:
     return [
         KeyValue(key=k, value=AnyValue(string_value=v) if isinstance(v, str) else AnyValue(double_value=v))
         for k, v in values.items()
     ]
+
+
+_pairs = attributes
 
 
 def resource(instance: str = "one") -> Resource:
@@ -66,6 +69,7 @@ def counter(
     temporality: AggregationTemporality.ValueType = CUMULATIVE,
     flags: int = 0,
     model: str | None = None,
+    attributes: dict[str, str] | None = None,
 ) -> ExportMetricsServiceRequest:
     request = ExportMetricsServiceRequest()
     found = request.resource_metrics.add(resource=resource(instance))
@@ -77,8 +81,29 @@ def counter(
         start_time_unix_nano=start_ns,
         time_unix_nano=time_ns,
         flags=flags,
-        attributes=attributes({} if model is None else {"model": model}),
+        attributes=_pairs({**(attributes or {}), **({} if model is None else {"model": model})}),
     )
+    return request
+
+
+def gauge(
+    name: str,
+    *values: float,
+    attributes: dict[str, str],
+    service: str = "documents",
+    time_ns: int | None = None,
+    flags: int = 0,
+) -> ExportMetricsServiceRequest:
+    """One reading a value, a second apart, the last of them at `time_ns`."""
+    request = ExportMetricsServiceRequest()
+    found = request.resource_metrics.add()
+    found.resource.attributes.extend(_pairs({semconv.SERVICE_NAME: service}))
+    metric = found.scope_metrics.add().metrics.add(name=name)
+    last = time.time_ns() if time_ns is None else time_ns
+    for ago, value in enumerate(reversed(values)):
+        metric.gauge.data_points.add(
+            as_double=value, time_unix_nano=last - ago * 10**9, flags=flags, attributes=_pairs(attributes)
+        )
     return request
 
 
