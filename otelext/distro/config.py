@@ -155,7 +155,7 @@ def _read(environ: Mapping[str, str], overrides: Mapping[str, Any], say: Callabl
         if not text:
             continue
         try:
-            values[name] = _checked(name, _parsed(text, setting.default), setting)
+            values[name] = _checked(name, _parsed(text, setting), setting)
         except ValueError as error:
             taken = shown(values[name]) if name in values else default_of(setting)
             say(Fault(variable(name), text, str(error), taken))
@@ -185,11 +185,12 @@ def names(listed: str) -> tuple[str, ...]:
     return tuple(name for name in (part.strip() for part in listed.split(",")) if name)
 
 
-def _parsed(text: str, default: object) -> object:
+def _parsed(text: str, setting: Field[Any]) -> object:
+    default = setting.default
     if isinstance(default, str):
         return text
     if isinstance(default, tuple):
-        return names(text)
+        return () if setting.metadata["among"] and text.lower() == default_of(setting) else names(text)
     if isinstance(default, bool):
         lowered = text.lower()
         if lowered in _TRUE | _FALSE:

@@ -145,6 +145,10 @@ def test_a_bad_override_is_the_callers_error(overrides: dict[str, Any], error: t
         read({}, **overrides)
 
 
+def test_all_metrics_of_gpus_may_be_asked_for_by_that_name() -> None:
+    assert read({"OTELEXT_GPU_METRICS": "All"}) == Config()
+
+
 def test_a_metric_that_no_gpu_has_is_named_with_those_that_there_are() -> None:
     with pytest.raises(ValueError, match=r"'vlm\.tokens' is none of hw\.gpu\.utilization, .*vlm\.energy"):
         read({}, gpu_metrics=["vlm.tokens"])
