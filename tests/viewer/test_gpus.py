@@ -238,6 +238,7 @@ def test_mig_devices_stand_below_their_gpu(store: Store) -> None:
         used("MIG-b", "0", "GPU-9"),
         used("GPU-1", "1", None),
         used("GPU-9", "0", None),
+        used("GPU-7", "0", None),
     )
     assert [one["id"] for one in found["devices"]] == ["GPU-7", "GPU-9", "MIG-b", "GPU-1", "MIG-a"]
 
