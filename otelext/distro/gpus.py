@@ -79,6 +79,7 @@ class Gpus:
     def __init__(self) -> None:
         self.poller: Poller | None = None
         self._config: Config | None = None
+        self._absent = False
         self._intervals = InferenceIntervals()
 
     def prepare(self, config: Config) -> None:
@@ -102,6 +103,7 @@ class Gpus:
         try:
             check_library()
         except NoNvmlError as error:
+            self._absent = True
             _logger.info("otelext: no GPU telemetry: %s", error)
             return
         from otelext.gpu.observed import Observed  # noqa: PLC0415  # as above
@@ -137,7 +139,7 @@ class Gpus:
         self._intervals.clear()
         if self.poller is not None:
             self.poller.after_fork_in_child()
-        else:  # the thread that was to make it is the parent's
+        elif not self._absent:  # the thread that was to make it is the parent's
             self._begin()
 
 

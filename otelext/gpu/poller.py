@@ -166,7 +166,9 @@ class Poller:
 
     def before_fork(self) -> None:
         """Wait a moment for the call that is under way, so that the child inherits no lock of the driver's library."""
-        if self._in_pass.acquire(timeout=_BEFORE_FORK_S):
+        call = self._nvml.under_way
+        hangs = call is not None and perf_counter_ns() - call.since_ns > _BEFORE_FORK_S * 1e9
+        if self._in_pass.acquire(timeout=0 if hangs else _BEFORE_FORK_S):
             self._forking = threading.get_ident()
 
     def after_fork_in_parent(self) -> None:

@@ -191,6 +191,30 @@ def test_where_nothing_is_read_there_is_no_thread_and_no_series(
     assert not [point for point in receiver.points if point.metric.startswith(("hw.", "vlm.gpu", "otelext.gpu"))]
 
 
+FORKING = """
+import logging, os, sys, threading, time
+logging.basicConfig(level="INFO", stream=sys.stdout)
+import otelext
+time.sleep(1)
+child = os.fork()
+if child == 0:
+    time.sleep(1)
+    print("in the child:", [thread.name for thread in threading.enumerate()], flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+def test_a_child_of_a_process_without_gpus_looks_for_none_again(
+    receiver: OtlpReceiver, gpus: Callable[..., dict[str, str]]
+) -> None:
+    absent = {**gpus(), "LD_LIBRARY_PATH": "/nowhere", "OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION": "false"}
+    done = run_program(FORKING, plain(receiver.endpoint, **absent))
+    assert "in the child:" in done.stdout, done.stderr
+    assert "otelext-gpu" not in done.stdout
+    assert done.stdout.count("no GPU telemetry") <= 1
+
+
 def test_only_the_metrics_that_are_asked_for_are_made(
     receiver: OtlpReceiver, gpus: Callable[..., dict[str, str]]
 ) -> None:

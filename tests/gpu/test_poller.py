@@ -250,6 +250,18 @@ def wait_for(told: Any, wanted: Any) -> list[Any]:
     raise AssertionError(f"it ended without {wanted}, after {found}")
 
 
+def test_a_hanging_call_delays_no_fork(host: Callable[..., Host]) -> None:
+    gpus = host("gpu0.power = 1000")
+    gpus.write("gpu0.power = 1000\ncall.nvmlDeviceGetFieldValues = hang:60")
+    until(lambda: not gpus.values("hw.power"), "end of the stale series")
+    until(lambda: (call := gpus.poller._nvml.under_way) and time.perf_counter_ns() - call.since_ns > 2e8, "a hang")
+    begin = time.perf_counter()
+    for _ in range(50):
+        gpus.poller.before_fork()
+        gpus.poller.after_fork_in_parent()
+    assert time.perf_counter() - begin < 2.5  # it would be 5 s with a wait for the call
+
+
 def test_other_calls_of_pynvml_go_on_while_one_hangs(host: Callable[..., Host]) -> None:
     gpus = host("gpu0.power = 1000")
     gpus.write("gpu0.power = 1000\ncall.nvmlDeviceGetFieldValues = hang:60")
