@@ -34,7 +34,7 @@ class InferenceIntervals:
     """When this process's inferences ran, by the clock of `time.perf_counter_ns`: what energy is shared out by."""
 
     def __init__(self, most: int = MOST_CLOSED) -> None:
-        self._closed: deque[tuple[str | None, int, int]] = deque()
+        self._closed: deque[tuple[int, str | None, int, int]] = deque()
         self._most = most
 
     def observe(self, inference: Inference) -> None:
@@ -47,18 +47,25 @@ class InferenceIntervals:
                 "otelext: over %d inferences ended between two readings of the GPUs: energy is short of some",
                 self._most,
             )
-        self._closed.append((_bounded(inference.model), inference.start_ns, inference.end_ns))
+        self._closed.append((id(inference), _bounded(inference.model), inference.start_ns, inference.end_ns))
 
     def __call__(self) -> list[tuple[str | None, int, int | None]]:
         """Model, start and end of every inference that ended since the last call, and, without an end, of those open."""
-        # What has ended may still wait for the worker, and would be neither open nor closed.
+        running = [(id(inference), inference.model, inference.start_ns) for inference in OPEN.copy()]
+        # What has ended may still wait for the worker. Looked at before: what ends meanwhile would be neither.
         _attach.worker.force_flush(_FLUSH_S)
-        found: list[tuple[str | None, int, int | None]] = [
-            (_bounded(inference.model), inference.start_ns, None) for inference in OPEN.copy()
-        ]
+        closed = []
         while self._closed:
-            found.append(self._closed.popleft())
-        return found
+            closed.append(self._closed.popleft())
+        ended = {(which, start_ns) for which, _, start_ns, _ in closed}
+        return [
+            *((model, start_ns, end_ns) for _, model, start_ns, end_ns in closed),
+            *(
+                (_bounded(model), start_ns, None)
+                for which, model, start_ns in running
+                if (which, start_ns) not in ended
+            ),
+        ]
 
     def clear(self) -> None:
         """Forget all, as a forked child does."""

@@ -109,67 +109,100 @@ def test_gunicorns_preloaded_workers_give_each_series_once(
 
 
 ENERGY = """
-import json, os, time
+import json, sys, time
 import otelext
 
-begin = float(os.environ["BEGIN"])
+schedule = json.loads(sys.argv[1])
+print("ready", flush=True)
+begin = float(sys.stdin.readline())
 
 def until(second):
-    time.sleep(max(0.0, begin + second - time.clock_gettime(time.CLOCK_MONOTONIC)))
+    time.sleep(max(0.0, begin + second - time.perf_counter()))
 
-running = {}
-for second, what, model in json.loads(os.environ["SCHEDULE"]):
+running, ran = {}, []
+for second, what, model in schedule:
     until(second)
     if what == "begin":
-        running[model] = otelext.inference("chat", model=model)
-        running[model].__enter__()
+        running[model] = (otelext.inference("chat", model=model), time.perf_counter() - begin)
+        running[model][0].__enter__()
     else:
-        running.pop(model).__exit__(None, None, None)
-until(float(os.environ["LAST"]))
+        inference, since = running.pop(model)
+        inference.__exit__(None, None, None)
+        ran.append((model, since, time.perf_counter() - begin))
+until(8)
+print(json.dumps(ran), flush=True)
 """
-LAST = 6.5
+
+
+def by_hand(ran: list[tuple[str, float, float]], watts: Callable[[float], float]) -> dict[str, float]:
+    """Joules by model, millisecond by millisecond."""
+    found = dict.fromkeys((model for model, _, _ in ran), 0.0)
+    for place in range(10_000):
+        now = (place + 0.5) / 1000
+        active = [model for model, since, until in ran if since <= now < until]
+        for model in active:
+            found[model] += watts(now) / 1000 / len(active)
+    return found
+
+
+def test_the_sum_by_hand_is_right() -> None:
+    #   1-2: a 100;  2-2.5: a, b 25;  2.5-3: a, b 75;  3-4: a, b, c 100;  4-4.5: a, c 75;  4.5-5: a 150.
+    ran = [("a", 1.0, 5.0), ("b", 2.0, 4.0), ("c", 3.0, 4.5)]
+    assert by_hand(ran, watts) == pytest.approx({"a": 525.0, "b": 200.0, "c": 175.0})
+
+
+def watts(second: float) -> float:
+    return 100.0 if second < 2.5 else 300.0
 
 
 def test_joules_by_model_are_those_of_the_schedule(
     receiver: OtlpReceiver, gpus: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
-    # Power: 100 W for the first 2.5 seconds after the begin, then 300 W. Model a runs from 1 to 5 in one process, b
-    # from 2 to 4 in the same, c from 3 to 4.5 in another one. So, by hand, in joules:
-    #   1-2: a 100;  2-2.5: a, b 25;  2.5-3: a, b 75;  3-4: a, b, c 100;  4-4.5: a, c 75;  4.5-5: a 150.
-    expected = {"a": 525.0, "b": 200.0, "c": 175.0}
-    begin = time.clock_gettime(time.CLOCK_MONOTONIC) + 5
-    scenario = (
-        f"start = {round(begin * 1e9)}\ngpu0.uuid = GPU-0\ngpu0.power = 100000 @2.5 300000\ngpu0.energy = from_power\n"
-    )
+    # Two processes share a GPU, whose power changes in the middle of a time in which nothing else does.
     schedules = [
         [(1, "begin", "a"), (2, "begin", "b"), (4, "end", "b"), (5, "end", "a")],
         [(3, "begin", "c"), (4.5, "end", "c")],
     ]
-    children = []
-    env = gpus("gpus = 1", OTELEXT_GPU_INTERVAL="0.1")
+    env = gpus("gpu0.uuid = GPU-0\ngpu0.power = 100000\ngpu0.energy = from_power", OTELEXT_GPU_INTERVAL="0.4")
     program = tmp_path / "program.py"
     program.write_text(ENERGY)
-    for schedule in schedules:
-        variables = {**env, "SCHEDULE": json.dumps(schedule), "BEGIN": str(begin), "LAST": str(LAST)}
-        children.append(
-            subprocess.Popen(
-                [str(BIN / "opentelemetry-instrument"), sys.executable, str(program)],
-                env=plain(receiver.endpoint, **variables),
-            )
+    children = [
+        subprocess.Popen(
+            [str(BIN / "opentelemetry-instrument"), sys.executable, str(program), json.dumps(schedule)],
+            env=plain(receiver.endpoint, **env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-    # Each process uses the GPU from now on.
-    of_processes = "".join(f"gpu0.process.{child.pid} = 1000000\n" for child in children)
-    nvml.write_scenario(tmp_path / "scenario", scenario + of_processes)
+        for schedule in schedules
+    ]
     for child in children:
-        assert child.wait(60) == 0
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+    begin = time.perf_counter() + 2
+    of_processes = "".join(f"gpu0.process.{child.pid} = 1000000\n" for child in children)
+    nvml.write_scenario(
+        tmp_path / "scenario",
+        f"start = {round(begin * 1e9)}\ngpu0.uuid = GPU-0\ngpu0.power = 100000 @2.5 300000\n"
+        f"gpu0.energy = from_power\n{of_processes}",
+    )
+    ran: list[tuple[str, float, float]] = []
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write(f"{begin}\n")
+        child.stdin.flush()
+    for child in children:
+        told, _ = child.communicate(timeout=60)
+        assert child.returncode == 0
+        ran += json.loads(told)
+    expected = by_hand(ran, watts)
     found = {
         model: receiver.total("vlm.energy", gen_ai_request_model=model, vlm_energy_state="active") for model in expected
     }
     assert found == pytest.approx(expected, rel=0.02)
     assert all(point.attributes["vlm.energy.source"] == "counter" for point in receiver.last_points("vlm.energy"))
     idle = receiver.total("vlm.energy", vlm_energy_state="idle")
-    used = receiver.total("hw.energy", hw_id="GPU-0")
-    assert sum(found.values()) + idle <= used * 1.001
+    assert sum(found.values()) + idle <= receiver.total("hw.energy", hw_id="GPU-0") * 1.001
 
 
 PROGRAM = """
