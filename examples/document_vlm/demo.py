@@ -53,6 +53,7 @@ NEEDED: Final = {
 
 SEND_BUFFER_BYTES: Final = 2048
 METRIC_INTERVAL_MILLISECONDS: Final = 3000
+GPU_INTERVAL_SECONDS: Final = 1
 VIEWER_SECONDS: Final = 30.0
 SERVICE_SECONDS: Final = 90.0
 TELEMETRY_SECONDS: Final = 45.0
@@ -194,6 +195,9 @@ def _service(options: argparse.Namespace, folder: Path, otlp: str) -> Process:
         "OTEL_EXPORTER_OTLP_ENDPOINT": otlp,
         "OTEL_METRIC_EXPORT_INTERVAL": str(METRIC_INTERVAL_MILLISECONDS),
         "OTEL_PYTHON_EXCLUDED_URLS": "healthz,readyz",
+        # A folder of its own: whoever exports this host's GPUs sends them elsewhere.
+        "OTELEXT_GPU_FOLDER": str(folder / "gpu"),
+        "OTELEXT_GPU_INTERVAL": str(GPU_INTERVAL_SECONDS),
         "DOCUMENT_VLM_DATABASE_URL": f"sqlite:///{folder / 'documents.db'}",
         "DOCUMENT_VLM_PORT": str(options.port),
         "DOCUMENT_VLM_SEND_BUFFER": str(SEND_BUFFER_BYTES),

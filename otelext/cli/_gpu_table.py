@@ -9,7 +9,7 @@ from rich.text import Text
 
 from otelext import semconv
 from otelext.cli._gpu_words import in_words, unreached
-from otelext.viewer.formats import amount, mig_name, plain
+from otelext.viewer.formats import amount, gpu_name, mig_name, plain
 from otelext.viewer.terminal_parts import bar, new_table
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _row(one: DeviceReadings, console: Console, *, wide: bool) -> Iterator[str |
 
 
 def _name(device: Device) -> str:
-    return plain(device.name) if device.parent is None else f"  {mig_name(device.name, device.uuid)}"
+    return gpu_name(device.name) if device.parent is None else f"  {mig_name(device.name, device.uuid)}"
 
 
 def _busy(part: float | None, console: Console) -> str:

@@ -20,10 +20,8 @@ from otelext.cli._signals import interrupt
 if TYPE_CHECKING:
     from otelext.gpu.lease import Holder
     from otelext.gpu.once import Look
-    from otelext.gpu.snapshot import Snapshot
 
 _APART_S = 0.2
-"""Between the pass from which what tells of a time begins, and the one that is shown."""
 
 
 @click.command("gpu", short_help="Show the GPUs of this host.")
@@ -94,9 +92,7 @@ def command(
             if record is not None:
                 _record(record, look, seconds or 0.0, interval)
                 return
-            look.again()
-            time.sleep(_APART_S)
-            snapshot = look.again()
+            snapshot = look.first(_APART_S)
             if as_json:
                 click.echo(json.dumps(shown(snapshot, _holder(folder)), indent=2))
             elif explain:
@@ -125,11 +121,8 @@ def _holder(configured: str) -> Holder | None:
 def _record(path: Path, look: Look, seconds: float, interval: float) -> None:
     from otelext.gpu.scenario import Recording  # noqa: PLC0415
 
-    recording = Recording()
-    look.again()
-    time.sleep(_APART_S)
+    recording, snapshot = Recording(), look.first(_APART_S)
     begun = time.monotonic()
-    snapshot: Snapshot = look.again()
     recording.add(snapshot)
     passes = 1
     try:

@@ -55,6 +55,23 @@ class Look:
         if not self._awaited:
             self._thread.join(_CLOSES_WITHIN_S)
 
+    def first(self, apart: float = 0.1) -> Snapshot:
+        """Make two passes, of which the second counts: what tells of the time between needs both, as activity does.
+
+        Args:
+            apart: Seconds between them; 0 for a single pass.
+
+        Raises:
+            NoNvmlError: There is no NVML, or no GPU.
+            NvmlError: NVML fails.
+            HangError: The driver does not return.
+        """
+        snapshot = self.again()
+        if apart > 0:
+            time.sleep(apart)
+            snapshot = self.again()
+        return snapshot
+
     def again(self, patience: float = _PATIENCE_S) -> Snapshot:
         """Make a pass, or go on to wait for the one that hung before. What failed is begun anew by the next pass.
 
@@ -110,20 +127,6 @@ class Look:
 
 
 def read_once(apart: float = 0.1) -> Snapshot:
-    """Read everything of all GPUs, whoever exports them.
-
-    Args:
-        apart: Seconds between two passes, of which the second counts: what tells of the time between them, such as the
-            activity of tensor cores, and counters, which begin at 0, needs both. 0 for a single pass.
-
-    Raises:
-        NoNvmlError: There is no NVML, or no GPU.
-        NvmlError: NVML doesn't answer.
-        HangError: The driver does not return.
-    """
+    """What `Look.first` gives, and NVML given back."""
     with Look(apart) as look:
-        snapshot = look.again()
-        if apart > 0:
-            time.sleep(apart)
-            snapshot = look.again()
-        return snapshot
+        return look.first(apart)

@@ -51,6 +51,11 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def gpu_name(name: str) -> str:
+    """What a GPU is called where there is little room."""
+    return plain(name.removeprefix("NVIDIA "))
+
+
 def mig_name(name: str, uuid: str) -> str:
     """What a MIG device is called below its GPU: its profile, and what of its UUID CUDA_VISIBLE_DEVICES takes for it."""
     _, mig, profile = name.rpartition("MIG")

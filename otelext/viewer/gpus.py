@@ -86,6 +86,7 @@ _GAUGES: Final = (
     semconv.HW_POWER,
     semconv.GPU_THROTTLING,
 )
+_DIGITS: Final = 9
 _READINGS: Final = f"""
 SELECT metric, attributes, service, avg(value), max(value), count(*), max(time_ns)
 FROM points
@@ -238,4 +239,4 @@ def _energy(gains: list[Increase], token_gains: list[Increase]) -> Energy:
 
 
 def _number(index: str) -> int:
-    return int(index) if index.isascii() and index.isdecimal() else 0
+    return int(index) if index.isascii() and index.isdecimal() and len(index) <= _DIGITS else 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from otelext.viewer.formats import amount, mig_name, plain, share
+from otelext.viewer.formats import amount, gpu_name, mig_name, plain, share
 from otelext.viewer.terminal_parts import heading, new_table, sentence
 
 if TYPE_CHECKING:
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 _GIB: Final = 2**30
 _UUID: Final = 12
+_MANY: Final = 100.0
+"""Joules from which on decimals don't matter."""
 _SOURCES: Final = {
     "counter": "the GPUs' own energy counters",
     "power": "their power, integrated between readings",
 }
 NONE: Final = (
-    "No GPU telemetry was received: the service sees no NVIDIA GPU, or doesn't read it. `otelext gpu` on its host says"
-    " why."
+    "No GPU telemetry was received: the service sees no NVIDIA GPU or doesn't read it, or another process of its host "
+    "exports it elsewhere. `otelext gpu` on that host says which."
 )
 
 
@@ -34,7 +36,7 @@ def draw_gpus(gpus: Gpus, console: Console) -> None:
         sentence(console, Text(_none(gpus["exporters"])))
     else:
         count = sum(one["parent"] is None for one in devices) or len(devices)
-        heading(console, f"GPUs: {count}", "busy says that a kernel ran, not how well; memory and temperature at most")
+        heading(console, f"GPUs: {count}", "busy is that a kernel ran, be that efficient or not")
         _devices(devices, console)
     if gpus["energy"]["by_model"] or gpus["energy"]["idle_j"] is not None:
         _energy(gpus["energy"], console)
@@ -52,8 +54,8 @@ def _none(exporters: list[str]) -> str:
 
 
 def _devices(devices: list[Gpu], console: Console) -> None:
-    degree = "C" if console.options.ascii_only else "°C"
-    drawn = new_table("", "name", "busy", "at most", "memory GiB", degree, "mean W", "J", right=6)
+    degree = "max C" if console.options.ascii_only else "max °C"
+    drawn = new_table("", "name", "busy", "max", "max GiB", degree, "mean W", "J", right=6)
     for one in devices:
         drawn.add_row(
             "" if one["parent"] else plain(one["index"]),
@@ -63,7 +65,7 @@ def _devices(devices: list[Gpu], console: Console) -> None:
             _memory(one),
             _whole(one["temperature_max"]),
             _whole(one["power_mean"]),
-            _whole(one["energy_j"]),
+            "-" if one["energy_j"] is None else _joules(one["energy_j"]),
         )
     console.print(drawn)
     for one in devices:
@@ -78,7 +80,8 @@ def _devices(devices: list[Gpu], console: Console) -> None:
 def _name(one: Gpu, devices: list[Gpu]) -> str:
     if one["parent"]:
         return f"  {mig_name(one['name'], one['id'])}"
-    return plain(f"{one['name']} {one['id'][:_UUID]}" if _is_one_of_many(one, devices) else one["name"])
+    name = gpu_name(one["name"])
+    return f"{name} {plain(one['id'][:_UUID])}" if _is_one_of_many(one, devices) else name
 
 
 def _called(one: Gpu, devices: list[Gpu]) -> str:
@@ -98,17 +101,21 @@ def _energy(energy: Energy, console: Console) -> None:
         each = one["per_output_token_j"]
         drawn.add_row(
             plain(one["model"] or "(none)"),
-            amount(round(one["joules"], 1)),
+            _joules(one["joules"]),
             amount(one["output_tokens"]),
             "-" if each is None else f"{each:.3g}",
         )
     if energy["idle_j"] is not None:
-        drawn.add_row(Text("no inference active", "dim"), amount(round(energy["idle_j"], 1)), "", "")
+        drawn.add_row(Text("no inference active", "dim"), _joules(energy["idle_j"]), "", "")
     console.print(drawn)
 
 
 def _share(value: float | None) -> str:
     return "-" if value is None else share(value)
+
+
+def _joules(value: float) -> str:
+    return _whole(value) if value >= _MANY else f"{value:.3g}"
 
 
 def _whole(value: float | None) -> str:

@@ -11,6 +11,9 @@ import pytest
 
 from document_vlm import demo
 from document_vlm.processes import Process
+from otelext.gpu.nvml import NoNvmlError, NvmlError
+from otelext.gpu.once import read_once
+from otelext.testing import nvml
 from tests.examples.serving import ROOT, until
 
 FREE_PORTS = ("--port", "0", "--viewer-port", "0", "--otlp-http-port", "0", "--otlp-grpc-port", "0")
@@ -48,6 +51,15 @@ def started_by(pid: int) -> list[int]:
     return found
 
 
+def has_gpu() -> bool:
+    """Whether NVML tells of a GPU here."""
+    try:
+        read_once(apart=0)
+    except (NoNvmlError, NvmlError):
+        return False
+    return True
+
+
 @pytest.mark.timeout(300)
 def test_the_demo_ends_with_its_report_and_no_process_where_there_is_no_terminal():
     arguments = [
@@ -67,12 +79,42 @@ def test_the_demo_ends_with_its_report_and_no_process_where_there_is_no_terminal
     )
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
-    for expected in ("Requests: 9", "client_disconnected", "Adds up", "Wasted tokens", "Critical-field errors"):
+    for expected in (
+        "Requests: 9",
+        "client_disconnected",
+        "Adds up",
+        "Wasted tokens",
+        "Critical-field errors",
+        "GPUs: ",
+    ):
         assert expected in said
+    # Readings where there is a GPU, or a sentence that there is none.
+    assert ("No GPU telemetry was received" in said) == (not has_gpu())
     assert "DIFFERS" not in said
     for port in re.findall(r"http://127\.0\.0\.1:(\d+)", said):
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", int(port)), timeout=5)
+
+
+@pytest.mark.timeout(300)
+def test_the_demo_shows_the_readings_of_a_gpu(command, capfd, monkeypatch, nvml_library, tmp_path):
+    host = "gpu0.name = NVIDIA H100 80GB HBM3\ngpu0.power = 350000\ngpu0.temperature.gpu = 61\ngpu0.energy = from_power"
+    gpu = nvml.environment(nvml_library, nvml.write_scenario(tmp_path / "scenario", host))
+
+    def process(name, arguments, log, environ):
+        return Process(name, arguments, log, {**environ, **gpu})
+
+    monkeypatch.setattr(demo, "Process", process)
+    monkeypatch.setattr(process, "run", Process.run, raising=False)
+    command(*FREE_PORTS, "--quick", "2", "--slow", "0", "--hanging-up", "0")
+    assert demo.main() == 0
+    said = capfd.readouterr().out
+    assert "GPUs: 1" in said
+    (row,) = (line.split() for line in said.splitlines() if line.startswith("0 "))
+    assert row[1:4] == ["H100", "80GB", "HBM3"]
+    assert row[-3:-1] == ["61", "350"]
+    assert int(row[-1].replace(",", "")) >= 350
+    assert "No GPU telemetry" not in said
 
 
 @pytest.mark.parametrize("option", ["--port", "--viewer-port", "--otlp-http-port", "--otlp-grpc-port"])

@@ -39,6 +39,12 @@ def test_a_single_pass_says_that_activity_needs_two(nvml_library: Path, tmp_path
     assert {one.why for one in gpu.missing if one.metric == "vlm.gpu.sm.activity"} == {FIRST}
 
 
+def test_a_gpu_that_can_not_be_reached_keeps_nothing_from_being_read(nvml_library: Path, tmp_path: Path) -> None:
+    snapshot = read(nvml_library, tmp_path, GPU + "gpu1.lost = 1")
+    assert snapshot.unreached == ((1, "NVML_ERROR_GPU_IS_LOST"),)
+    assert "vlm.gpu.sm.activity" in {point.metric for point in snapshot.devices[0].points}
+
+
 def test_a_machine_without_a_gpu_says_so(nvml_library: Path, tmp_path: Path) -> None:
     with pytest.raises(NoNvmlError, match="no GPU"):
         read(nvml_library, tmp_path, "gpus = 0")

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -34,6 +34,8 @@ COUNTERS = (
     semconv.CRITICAL_FIELD_ERRORS,
     semconv.CRITICAL_FIELD_CHECKS,
 )
+OF_GPUS = tuple(m for m in semconv.GPU_METRICS if m.kind is not semconv.Kind.OBSERVABLE_COUNTER)
+COUNTED_OF_GPUS = tuple(m for m in semconv.GPU_METRICS if m.kind is semconv.Kind.OBSERVABLE_COUNTER)
 
 
 def inferences(
@@ -102,6 +104,37 @@ def test_the_report_holds_whatever_is_sent(
         for i, (total, below, above) in enumerate(sums):
             request = messages.histogram(
                 semconv.TTFT.name, [below, above], [1.0], start_ns=i, time_ns=now, total=total, instance=str(i)
+            )
+            store.submit(METRICS.flatten(request, now).rows).result(30)
+        told(store)
+
+
+words = st.text(max_size=40) | st.sampled_from(["GPU-0", "9" * 5000, "gpu", "active", "\N{SUPERSCRIPT TWO}"])
+attributes = st.dictionaries(
+    st.sampled_from(sorted({key for metric in semconv.GPU_METRICS for key in metric.attributes})), words, max_size=6
+)
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.tuples(st.sampled_from(OF_GPUS), anything, attributes), max_size=6),
+    st.lists(st.tuples(st.sampled_from(COUNTED_OF_GPUS), anything, attributes), max_size=6),
+)
+@example([(semconv.GPU_UTILIZATION, 0.5, {semconv.GPU_INDEX: "9" * 5000, semconv.HW_NAME: "\x1b[2J"})], [])
+@example([(metric, 1e18, {}) for metric in OF_GPUS], [(metric, 1e18, {}) for metric in COUNTED_OF_GPUS])
+@example([(semconv.HW_POWER, -1e18, {semconv.HW_PARENT: "GPU-1"})], [(semconv.ENERGY, 5e-324, {})])
+def test_the_gpus_part_holds_whatever_is_sent(
+    gauges: list[tuple[semconv.Metric, float, dict[str, str]]],
+    counts: list[tuple[semconv.Metric, float, dict[str, str]]],
+) -> None:
+    now = time.time_ns()
+    with Store() as store:
+        for metric, value, own in gauges:
+            request = messages.gauge(metric.name, value, attributes={semconv.HW_ID: "GPU-0", **own}, time_ns=now)
+            store.submit(METRICS.flatten(request, now).rows).result(30)
+        for metric, value, own in counts:
+            request = messages.counter(
+                metric.name, value, start_ns=now - 1, time_ns=now, attributes={semconv.HW_ID: "GPU-0", **own}
             )
             store.submit(METRICS.flatten(request, now).rows).result(30)
         told(store)
