@@ -31,6 +31,7 @@ else:
 
 LIMIT: Final = 256 * 1024
 """Bytes of a document; longer ones are neither written nor read."""
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 NEW: Final = ".new"
 """Ends the name of a document that is being written."""
 _MODE: Final = 0o666
@@ -131,14 +132,19 @@ class LockFile:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process, this one included, holds a lock file. False where it can't be told."""
+    """Whether a living process, this one included, holds a lock file.
+
+    False where it can't be told, but True where this process has no descriptor left to look: nobody is dead for that.
+    """
     with _HELD.guard:
         if _identity(path) in _HELD.files:
             return True
-        with suppress(OSError), _regular(path) as descriptor:
-            asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-            return bool(_FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))[0] != fcntl.F_UNLCK)
-    return False
+        try:
+            with _regular(path) as descriptor:
+                asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+                return bool(_FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))[0] != fcntl.F_UNLCK)
+        except OSError as error:
+            return error.errno in _EXHAUSTED
 
 
 def read(path: Path) -> Any:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelext.gpu.folder import LockFile, is_held, read, usable_folder
+from otelext.gpu.minute import OnceAMinute
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Holder", "Lease", "holder", "usable_folder"]
 
+_logger = logging.getLogger("otelext")
 _FILE: Final = "lease"
 _LABEL: Final = 200
 
@@ -40,14 +43,21 @@ class Lease:
         self._file = LockFile(folder / _FILE)
         self._label = label[:_LABEL]
         self._held = False
+        self._say_failure = OnceAMinute()
 
     def hold(self) -> bool:
-        """Take or keep the lease. Never waits and never raises; a folder that fails gives no lease."""
+        """Take or keep the lease. Never waits and never raises; a folder that fails gives no lease, and a warning."""
         before = self._held
         try:
             self._held = self._file.take()
-        except OSError:
+        except OSError as error:
             self._held = False
+            if self._say_failure():
+                _logger.warning(
+                    "otelext: this process exports no GPU of this host, as it can't lock %s: %s",
+                    self._file.path,
+                    error.strerror,
+                )
             return False
         if self._held and not before:
             with suppress(OSError):

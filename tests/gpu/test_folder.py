@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 import tempfile
 from typing import TYPE_CHECKING
@@ -90,3 +91,16 @@ def test_a_held_file_stays_young_enough_not_to_be_cleaned_away(tmp_path: Path) -
     assert lock.kept()
     assert lock.path.stat().st_mtime > 0
     lock.release()
+
+
+def test_where_no_file_can_be_opened_a_lock_is_not_taken_for_free(tmp_path: Path) -> None:
+    path = tmp_path / "one.lock"
+    path.touch()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        held = is_held(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert held
+    assert not is_held(path)

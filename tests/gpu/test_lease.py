@@ -165,7 +165,9 @@ def test_of_two_that_hold_after_the_file_was_removed_one_is_left(tmp_path: Path)
 
 
 @pytest.mark.parametrize("what", ["link", "pipe", "folder", "nothing"])
-def test_what_is_no_regular_file_gives_no_lease_and_no_error(tmp_path: Path, what: str) -> None:
+def test_what_is_no_regular_file_gives_no_lease_and_is_said_once(
+    tmp_path: Path, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "lease"
     if what == "link":
         path.symlink_to(tmp_path / "elsewhere")
@@ -174,6 +176,31 @@ def test_what_is_no_regular_file_gives_no_lease_and_no_error(tmp_path: Path, wha
     elif what == "folder":
         path.mkdir()
     folder = tmp_path / "missing" if what == "nothing" else tmp_path
-    assert not Lease(folder, "ours").hold()
+    lease = Lease(folder, "ours")
+    assert not lease.hold()
+    assert not lease.hold()
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("otelext: this process exports no GPU of this host, as it can't lock ")
+    assert str(folder / "lease") in caplog.messages[0]
     assert holder(folder) is None
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_lease_that_another_one_holds_is_nothing_to_report(
+    tmp_path: Path, other: subprocess.Popen[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert not Lease(tmp_path, "ours").hold()
+    assert caplog.messages == []
+
+
+def test_a_folder_is_one_by_whatever_path(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    (tmp_path / "mount").symlink_to(tmp_path)
+    lease = Lease(tmp_path / "mount", "ours")
+    assert not lease.hold()
+    other.kill()
+    other.wait()
+    assert lease.hold()
+    found = holder(tmp_path)
+    assert found is not None
+    assert found.label == "ours"
+    lease.release()

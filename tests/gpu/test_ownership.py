@@ -52,6 +52,26 @@ def test_where_the_hosts_process_ids_are_listed_all_that_cuda_shows_is_used(proc
     assert used({}, [G0], 10, proc) == {G0.uuid}
 
 
+def test_a_child_that_has_opened_memory_counts_as_well(proc: Path) -> None:
+    opens(proc, 12, "/dev/nvidia-uvm")
+    listed = {G0.uuid: [4711]}
+    assert used(listed, [G0], 10, proc) == used(listed, [G0], 11, proc) == {G0.uuid}
+    assert used(listed, [G0], 20, proc) == set()
+
+
+def test_where_process_ids_are_the_hosts_own_nvml_is_believed(proc: Path) -> None:
+    opens(proc, 10, "/dev/nvidia-uvm")  # as torch.cuda.is_available() does, which uses no GPU
+    (proc / "10" / "ns").mkdir()
+    namespace = proc / "10" / "ns" / "pid"
+    namespace.symlink_to("pid:[4026531836]")
+    assert used({G0.uuid: [4711]}, [G0], 10, proc) == set()
+    assert used({G0.uuid: []}, [G0], 10, proc) == set()
+    assert used({}, [G0], 10, proc) == {G0.uuid}  # NVML can't list any
+    namespace.unlink()
+    namespace.symlink_to("pid:[4026532211]")
+    assert used({G0.uuid: [4711]}, [G0], 10, proc) == {G0.uuid}
+
+
 def test_the_tools_of_the_driver_open_no_memory(proc: Path) -> None:
     opens(proc, 10, "/dev/nvidiactl")
     assert used({G0.uuid: {4711: None}}, [G0], 10, proc) == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from itertools import chain
 from time import perf_counter_ns
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelext import semconv
 from otelext.gpu.energy import participants
-from otelext.gpu.energy.activity import GPUS, Activity, bounded
+from otelext.gpu.energy.activity import GPUS, LONGEST_NS, SHORTEST_NS, Activity, bounded
 from otelext.gpu.energy.inferences import Interval, work
 from otelext.gpu.energy.participants import Own
 from otelext.gpu.energy.samples import Curve, continued, newest
 from otelext.gpu.energy.shares import Shares, Slice, Work, shares
+from otelext.gpu.minute import OnceAMinute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from otelext.gpu.snapshot import EnergySample
 
+_logger = logging.getLogger("otelext")
 GAP: Final = 3
 """Intervals after which one that publishes late tells and claims nothing for the time in between."""
 _TOO_LATE: Final = 5
@@ -34,6 +37,7 @@ _KEPT: Final = 12
 _PENDING: Final = 10_000
 _MODELS: Final = 100
 _PROCESSES: Final = 1_000
+"""Of whom as many are looked at in one pass; the dead no longer, once nobody needs what they told."""
 
 Key = tuple[str | None, str, str]
 
@@ -63,19 +67,21 @@ class EnergyAccount:
 
         Args:
             folder: Shared by the processes of the host; None where there is none, and then nothing is claimed.
-            interval: Seconds between two settlements.
+            interval: Seconds between two settlements; it is taken as 0.01 at least and 600 at most.
             clock: In nanoseconds; the same in all processes of the host.
         """
         self._folder = folder
-        self._interval_ns = round(interval * 1e9)
+        self._interval_ns = max(SHORTEST_NS, min(round(interval * 1e9), LONGEST_NS))
         self._clock = clock
+        self._say_crowded = OnceAMinute(clock)
         self._own: Own | None = None
         self._reset()
 
     def _reset(self) -> None:
         self._totals: dict[Key, float] = {}
         self._curves: dict[str, Curve] = {}
-        self._first_seen: dict[str, int] = {}
+        self._unread_since: dict[str, int] = {}
+        self._gone: frozenset[str] = frozenset()
         self._pending: list[Interval] = []
         self._begin()
 
@@ -174,7 +180,8 @@ class EnergyAccount:
 
     def _read_curves(self, folder: Path) -> None:
         # Before the other processes are looked for: one that joins later has no part in what these curves tell.
-        found = (participants.curves(folder, name, self._clock) for name in participants.names(folder) or ())
+        names = (participants.names(folder) or frozenset()) - self._gone
+        found = (participants.curves(folder, name, self._clock) for name in names)
         recent_ns = self._clock() - _KEPT * self._pace_ns
         self._curves = {gpu: one for gpu, one in newest(self._curves, *found).items() if one.to_ns > recent_ns}
 
@@ -182,27 +189,43 @@ class EnergyAccount:
         """Look at the others, and remove what the dead have left."""
         now_ns = self._clock()  # before their words are read: what was not told by then is late
         names = participants.names(folder)
-        if names is None or len(names) > _PROCESSES:
-            return _Seen(None, 0, ())
-        all_told = True
-        others = [participants.participant(folder, name, self._clock) for name in names if name != own.name]
-        self._first_seen = {one.name: self._first_seen.get(one.name, now_ns) for one in others}
+        if names is None:
+            return self._crowded(folder)
+        self._gone &= names
+        left = sorted(names - self._gone - {own.name})
+        others = [participants.participant(folder, name, self._clock) for name in left[:_PROCESSES]]
+        # Who told something once may be unreadable for a moment, and is waited for as long as one who never did.
+        self._unread_since = {
+            one.name: self._unread_since.get(one.name, now_ns) for one in others if one.activity is None
+        }
         alive = [one.activity for one in others if one.alive and one.activity is not None]
         self._pace_ns = max([self._interval_ns, *(one.interval_ns for one in alive)])
-        to_ns, from_ns = self._told_to_ns, max(self._dropped_to_ns, now_ns - _OLD * self._pace_ns)
+        # By a clock that is read after their words: what others have removed in the time that took is older.
+        to_ns, from_ns = self._told_to_ns, max(self._dropped_to_ns, self._clock() - _OLD * self._pace_ns)
+        all_told, gone = True, set[str]()
         for one in others:
-            quiet_ns = now_ns - (one.activity.published_to_ns if one.activity else self._first_seen[one.name])
+            quiet_ns = now_ns - (one.activity.published_to_ns if one.activity else self._unread_since[one.name])
             if one.activity is not None:
                 from_ns = max(from_ns, one.activity.dropped_to_ns)
             if not one.alive:
                 if quiet_ns > DEAD * self._pace_ns:
                     participants.forget(folder, one.name)
+                    gone.add(one.name)  # also where its files stay, as those of another user do
             elif one.activity is None:
                 all_told = all_told and quiet_ns > LATE * self._pace_ns
             elif quiet_ns <= LATE * one.activity.interval_ns:
                 to_ns = min(to_ns, one.activity.published_to_ns)
+        self._gone |= gone
+        if len(left) > _PROCESSES:
+            return self._crowded(folder)
         activities = [one.activity for one in others if one.activity is not None]
         return _Seen(to_ns if all_told else None, from_ns, activities)
+
+    def _crowded(self, folder: Path) -> _Seen:
+        """What is seen where not everybody can be looked at: nothing, as someone's part would be claimed."""
+        if self._say_crowded():
+            _logger.warning("otelext: energy is not shared out: %s can't be read, or holds too many files", folder)
+        return _Seen(None, 0, ())
 
     def _claim(self, seen: _Seen, held: bool) -> None:
         if seen.to_ns is None:

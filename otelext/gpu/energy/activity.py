@@ -15,8 +15,9 @@ SETS: Final = 16
 GPUS: Final = 64
 """Of slices, of different sets of GPUs, and of GPUs in a set: what one process may publish."""
 _TEXT: Final = 100
-_SHORTEST_NS: Final = 10**7
-_LONGEST_NS: Final = 600 * 10**9
+SHORTEST_NS: Final = 10**7
+LONGEST_NS: Final = 600 * 10**9
+"""Intervals that are believed."""
 _MOST: Final = 1e6
 
 
@@ -73,7 +74,7 @@ def parse(told: Any, now_ns: int) -> Activity | None:
         or not isinstance(dropped_to_ns, int)
         or not isinstance(interval_ns, int)
         or not 0 <= dropped_to_ns <= published_to_ns <= now_ns
-        or not _SHORTEST_NS <= interval_ns <= _LONGEST_NS
+        or not SHORTEST_NS <= interval_ns <= LONGEST_NS
         or not isinstance(gpus, list)
         or not isinstance(slices, list)
         or max(len(gpus) - SETS, len(slices) - SLICES) > 0

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from otelext.gpu.energy import participants
 from otelext.gpu.energy.account import DEAD, GAP, LATE, EnergyAccount
 from otelext.gpu.folder import LockFile
 from otelext.gpu.snapshot import EnergySample
@@ -205,6 +206,60 @@ def test_one_that_has_joined_and_told_nothing_yet_is_waited_for_until_it_is_late
     assert holder.joules() > 0
 
 
+@pytest.mark.parametrize("what", [b"", None])
+def test_one_whose_word_can_not_be_read_is_waited_for_until_it_is_late(host: Host, what: bytes | None) -> None:
+    assert host.folder is not None
+    holder, other = host.process(), host.process()
+    for process in (holder, other):
+        process.infers("vlm", 1, 30)
+    passes(host, holder, [other], count=LATE + 4)
+    before = holder.joules()
+    (word,) = (path for path in host.folder.glob("*.json") if not path.with_suffix(".samples").exists())
+    if what is None:
+        word.unlink()
+    else:
+        word.write_bytes(what)
+    passes(host, holder)
+    assert holder.joules() == before
+    passes(host, holder, [other], count=2)
+    assert holder.joules("active") == pytest.approx(50 * (host.seconds - 1))
+    assert other.joules("active") == pytest.approx(50 * (host.seconds - 2))
+    assert holder.joules() + other.joules() <= 100 * (host.seconds - 1) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("call", range(1, 13))
+def test_wherever_in_a_pass_a_process_is_stopped_it_claims_nothing_of_what_others_have_forgotten(
+    host: Host, call: int
+) -> None:
+    holder, dies, goes_on = host.process(), host.process(), host.process()
+    holder.infers("vlm", 1, 2)
+    dies.infers("vlm", 1, 2)
+    passes(host, holder, [dies, goes_on])
+    # The holder has not claimed what all did from 1 to 2 s; the one that dies has.
+    passes(host, holder)
+    goes_on.settles()
+    dies.settles()
+    dies.account.close()
+    assert dies.joules() == pytest.approx(50)
+    calls = 0
+
+    def clock() -> int:
+        nonlocal calls
+        calls += 1
+        read_ns = host.now_ns
+        if calls == call:
+            host.now_ns += (DEAD + 2) * SECOND
+            goes_on.settles()
+        return read_ns
+
+    host.now_ns += SECOND // 2
+    holder.account._clock = clock
+    holder.settles(host.sample(), held=True)
+    passes(host, holder, [goes_on], count=2)
+    assert holder.joules() + dies.joules() <= 100 * (host.seconds - 1) * (1 + 1e-9)
+    assert holder.joules("active") <= 50 * (1 + 1e-9)
+
+
 def test_one_that_dies_is_not_waited_for_and_what_it_told_still_counts(host: Host) -> None:
     holder, dies = host.process(), host.process()
     for process in (holder, dies):
@@ -311,15 +366,64 @@ def test_garbage_in_the_folder_disturbs_nobody(host: Host) -> None:
     assert len([path for path in folder.iterdir() if path.is_file()]) == 3
 
 
-def test_too_many_files_stop_the_account_and_not_the_program(host: Host) -> None:
+def test_too_many_files_stop_the_account_and_not_the_program_until_they_are_known(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
     assert host.folder is not None
     process = host.process()
-    process.infers("vlm", 1, 3)
+    process.infers("vlm", 1, 100)
     passes(host, process)
-    for place in range(1100):
-        (host.folder / f"{place:016x}.json").touch()
+    for place in range(1100):  # of the dead, of another user
+        (host.folder / f"{place:016x}.lock").mkdir()
     passes(host, process, count=2)
     assert process.account.totals() == {}
+    assert caplog.messages == [
+        f"otelext: energy is not shared out: {host.folder} can't be read, or holds too many files"
+    ]
+    passes(host, process, count=3 * DEAD)
+    assert process.joules("active") > 0
+
+
+def test_what_another_user_left_is_looked_at_until_it_is_known_to_be_dead(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert host.folder is not None
+    process = host.process()
+    for place in range(100):
+        (host.folder / f"{place:016x}.lock").mkdir()
+    passes(host, process, count=DEAD + 3)
+    looked: list[Path] = []
+
+    def is_held(path: Path) -> bool:
+        looked.append(path)
+        return False
+
+    monkeypatch.setattr(participants, "is_held", is_held)
+    passes(host, process)
+    assert looked == []
+    assert len(list(host.folder.glob("*.lock"))) == 101
+
+
+def test_a_folder_with_more_than_is_looked_at_stops_the_account(host: Host) -> None:
+    assert host.folder is not None
+    process = host.process()
+    process.infers("vlm", 1, 100)
+    passes(host, process)
+    for place in range(4100):
+        (host.folder / str(place)).touch()
+    passes(host, process, count=DEAD + 3)
+    assert process.account.totals() == {}
+
+
+@pytest.mark.parametrize("interval", [0.004, 900.0])
+def test_at_any_interval_the_others_know_what_a_process_does(host: Host, interval: float) -> None:
+    rare, holder = host.process(interval=interval), host.process(interval=interval)
+    for process in (rare, holder):
+        process.infers("vlm", 0, 20 * interval)
+    passes(host, holder, [rare], count=6, step=interval)
+    assert rare.joules("active") == pytest.approx(holder.joules("active"), rel=0.5)
+    assert rare.joules("active") > 0
+    assert rare.joules() + holder.joules() <= 100 * host.seconds * (1 + 1e-9)
 
 
 def test_a_process_whose_files_were_removed_joins_again(host: Host) -> None:
@@ -394,6 +498,7 @@ def test_words_of_another_boot_are_not_believed(host: Host) -> None:
 MEMBER = """
 import sys, time
 from pathlib import Path
+from otelext.gpu.energy import participants
 from otelext.gpu.energy.account import EnergyAccount
 account = EnergyAccount(Path(sys.argv[1]), float(sys.argv[2]))
 begun = time.perf_counter_ns()
@@ -467,6 +572,7 @@ def test_a_forked_child_takes_part_as_another_process_and_begins_at_zero(tmp_pat
     program = """
 import os, sys, time
 from pathlib import Path
+from otelext.gpu.energy import participants
 from otelext.gpu.energy.account import EnergyAccount
 from otelext.gpu.snapshot import EnergySample
 clock = [10**12]
