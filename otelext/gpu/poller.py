@@ -249,8 +249,7 @@ class Poller:
         assert session is not None  # begun
         held = self._lease is not None and self._lease.hold()
         with self._in_pass:
-            # Where nothing can be shared with others, a process still knows its own energy.
-            snapshot, samples = session.read(everything=held or self._lease is None)
+            snapshot, samples = session.read(everything=held)
         self.held = held
         self.snapshot = snapshot
         if self._account is not None:
