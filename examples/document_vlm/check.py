@@ -246,13 +246,14 @@ def _broken(pairs: _Pairs) -> Iterator[Finding]:
 
 def _engine(pairs: _Pairs) -> Iterator[Finding]:
     answered = [(o, m) for o, m in pairs if o.behaviour in {QUICK, SLOW, TWIN}]
-    prefill, tpot, lacking = [], [], []
+    prefill, own_prefill, tpot, lacking = [], [], [], []
     for outcome, measured in answered:
         timings = timings_of(outcome)
         if timings is None or measured.prefill is None:
             lacking.append(outcome.name)
             continue
-        prefill.append(measured.prefill - timings["prompt_ms"] / 1e3)
+        own_prefill.append(timings["prompt_ms"] / 1e3)
+        prefill.append(measured.prefill - own_prefill[-1])
         own = _engine_tpot(timings)
         if own is None:
             continue
@@ -264,7 +265,8 @@ def _engine(pairs: _Pairs) -> Iterator[Finding]:
         yield Finding(False, f"the engine's timings, prefill or TPOT are missing for {', '.join(lacking)}")
     if prefill:
         yield Finding(
-            abs(statistics.median(prefill)) <= MOST_PREFILL_DIFFERENCE_SECONDS,
+            abs(statistics.median(prefill))
+            <= max(MOST_PREFILL_DIFFERENCE_SECONDS, MOST_ENGINE_DIFFERENCE * statistics.median(own_prefill)),
             f"prefill: {statistics.median(prefill) * 1e3:+.2f} ms from llama.cpp's own, "
             f"at the median of {len(prefill)} requests",
         )
