@@ -69,7 +69,9 @@ def test_a_figure_that_is_off_differs(name, change, said):
     assert found.text.startswith(said)
 
 
-@pytest.mark.parametrize(("change", "said"), [({"prefill": 0.516}, "prefill: +16.00 ms"), ({"tpot": 0.0104}, "TPOT: +4.00%")])
+@pytest.mark.parametrize(
+    ("change", "said"), [({"prefill": 0.516}, "prefill: +16.00 ms"), ({"tpot": 0.0104}, "TPOT: +4.00%")]
+)
 def test_the_engines_clock_is_compared_at_the_median(change, said):
     wrong = {name: dataclasses.replace(MEASURED[name], **change) for name in ("slow", "twin")}
     (found,) = [finding for finding in findings(wrong) if not finding.holds]
