@@ -64,6 +64,9 @@ RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 # https://opentelemetry.io/docs/specs/semconv/general/attributes/ and how GenAI instrumentations use them.
 EXCEPTION_EVENT: Final = "exception"
 EXCEPTION_TYPE: Final = "exception.type"
+CODE_FILE_PATH: Final = "code.file.path"
+CODE_FUNCTION_NAME: Final = "code.function.name"
+CODE_LINE_NUMBER: Final = "code.line.number"
 ERROR_TYPE_OTHER: Final = "_OTHER"
 ABANDONED_STREAM: Final = "abandoned stream"
 """Status description by which the official GenAI instrumentations say that a stream was never read to its end."""
@@ -191,6 +194,8 @@ RESOURCE_ATTRIBUTES: Final = frozenset({CAPTURE, UNWRAPPED})
 FIRST_TOKEN_EVENT: Final = "first_token"
 INFERENCE_EVENT: Final = "vlm.inference"
 """Event name of the canonical log line."""
+EVENT_NAME_FIELDS: Final = ("otel.event.name", "event.name")
+"""Fields of a log record that name its event: the stable name and the deprecated one."""
 
 STAGE_QUEUE: Final = "queue"
 STAGE_PREFILL: Final = "prefill"
