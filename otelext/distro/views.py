@@ -7,7 +7,8 @@ that redaction at the exporter, which holds whatever the views are, seldom has p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.metrics.view import View
 
@@ -77,6 +78,21 @@ class AllowedView(View):
         return not any(other._match(instrument) for other in self._others)  # noqa: SLF001
 
 
+class _NoConflicts(logging.Filter):
+    """Leaves out what the SDK says of our last view where two scopes have an instrument of one name.
+
+    It compares streams by name and unit, whatever their scopes, and those of its own default view not at all.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether `record` is logged."""
+        return not isinstance(record.args, tuple) or not any(isinstance(a, AllowedView) for a in record.args)
+
+
+_NO_CONFLICTS: Final = _NoConflicts()
+_STORAGE_LOGGER: Final = "opentelemetry.sdk.metrics._internal.metric_reader_storage"
+
+
 def add_views(provider: Any) -> bool:
     """Add our views to an SDK meter provider, once.
 
@@ -100,6 +116,7 @@ def add_views(provider: Any) -> bool:
             *(CatalogueView(m, tuple(views)) for m in semconv.METRICS.values() if m.producer is not Producer.FOREIGN),
         ]
         config.views = [*before, AllowedView(before)]
+        logging.getLogger(_STORAGE_LOGGER).addFilter(_NO_CONFLICTS)
     except Exception:  # noqa: BLE001  # metrics go without our views
         report("otelext could not add its metric views", exc_info=True)
         return False
