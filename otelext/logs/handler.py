@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +15,8 @@ from otelext.logs.entry import entry_of
 from otelext.processors.redaction.text import short_path
 
 if TYPE_CHECKING:
+    import logging
+
     from otelext.logs.entry import Entry
 
 _MAX_PATHS: Final = 4096

@@ -53,10 +53,8 @@ class JsonLines:
     def __call__(self, entry: Entry) -> str:
         """One entry, written."""
         text = encode_basestring
-        parts = [
-            f'{{"timestamp":"{self._clock(entry.time_ns)}","severity":"{entry.severity_text}",'
-            f'"logger":{text(entry.logger)}'
-        ]
+        start = f'"timestamp":"{self._clock(entry.time_ns)}","severity":"{entry.severity_text}"'
+        parts = [f'{{{start},"logger":{text(entry.logger)}']
         if entry.event is not None:
             parts.append(f'"event":{text(entry.event)}')
         parts.append(f'"body":{text(entry.body)}')

@@ -20,6 +20,7 @@ from otelext.logs.install import INSTALLED, JSON, lines_handler
 from otelext.logs.levels import level_number
 from otelext.logs.message import body_of, is_written
 from otelext.logs.names import logger_name
+from otelext.processors.redaction.exceptions import STACKTRACE
 from otelext.processors.redaction.rules import PROCESS
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def entry_of_event(logger: Any, method: str, event: Mapping[str, Any], frame: Fr
     given = {key: value for key, value in event.items() if key not in _SAID}
     formatted = event.get(_EXCEPTION)
     if isinstance(formatted, str):
-        given[failure.STACKTRACE] = formatted
+        given[STACKTRACE] = formatted
     raised = failure.exception_of(event.get("exc_info", method == _EXCEPTION and formatted is None))
     entry.take(given, raised, rules, lambda text: is_written(text, filename, frame))
     return entry
