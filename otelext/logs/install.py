@@ -114,8 +114,8 @@ class Installed:
         with self._lock:
             if lets not in self._filters:
                 self._filters.append(lets)
-                for handler in self.handlers:
-                    handler.addFilter(lets)
+            for handler in self.handlers:
+                handler.addFilter(lets)
 
     def is_ours(self, handler: logging.Handler) -> bool:
         """Whether a handler is one of ours."""

@@ -79,16 +79,17 @@ class StructlogProcessor:
         Raises:
             structlog.DropEvent: The event ends here.
         """
-        if event_dict.get("_record") is None:  # a record of the standard library reaches our handlers by itself
-            try:
-                self._take(logger, method_name, event_dict)
-            except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
-                report("otelext could not take an event of structlog (%s)", type(error).__qualname__)
+        try:
+            self._take(logger, method_name, event_dict)
+        except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
+            report("otelext could not take an event of structlog (%s)", type(error).__qualname__)
         if self._drop:
             raise DropEvent
         return event_dict
 
     def _take(self, logger: Any, method: str, event: Mapping[str, Any]) -> None:
+        if event.get("_record") is not None:  # a record of the standard library reaches our handlers by itself
+            return
         frame = _caller()
         entry = entry_of_event(logger, method, event, frame)
         if not self._drop and frame is not None:

@@ -43,7 +43,7 @@ class Logged:
     """A logger of its own, and what left of what it logged: as OTLP, as JSON lines and for people."""
 
     def __init__(self) -> None:
-        self.logger = logging.Logger("service", logging.DEBUG)  # under no root, where pytest listens
+        self.logger = logging.Logger("service", logging.DEBUG)  # noqa: LOG001  # under no root, where pytest listens
         self._exporter = InMemoryLogRecordExporter()
         self.provider = LoggerProvider(shutdown_on_exit=False)
         self.provider.add_log_record_processor(SimpleLogRecordProcessor(RedactingLogRecordExporter(self._exporter)))

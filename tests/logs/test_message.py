@@ -1,8 +1,10 @@
 """What leaves of a message, in each of the forms in which people write them."""
 
+# How people write messages is under test, mistakes included.
+# ruff: noqa: FLY002, G001, G002, G003, G004, PLE1205, PLE1206, UP031, UP032
+
 from __future__ import annotations
 
-import logging
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from otelext.logs.message import body_of
 from otelext.processors.redaction.rules import Rules
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable
 
     from tests.logs.conftest import Logged
@@ -116,7 +119,7 @@ def test_an_allowed_argument_that_can_not_be_shown_is_redacted(logged: Logged, r
 def test_arguments_leave_where_they_were_asked_for(logged: Logged, rules: Callable[..., None]) -> None:
     rules("log_arguments")
     logged.logger.info("patient %s", SECRET)
-    logged.logger.info(f"patient {SECRET}")  # noqa: G004
+    logged.logger.info(f"patient {SECRET}")
     logged.logger.info("too few %s %s", SECRET)
     logged.logger.info("hostile %s", Hostile())
     assert [line["body"] for line in logged.lines] == [
@@ -131,8 +134,8 @@ def test_messages_leave_where_they_were_asked_for_and_their_arguments_do_not(
     logged: Logged, rules: Callable[..., None]
 ) -> None:
     rules("log_messages")
-    logged.logger.info(f"patient {SECRET}")  # noqa: G004
-    logged.logger.info(f"patient {SECRET}: %s", "argument")  # noqa: G004
+    logged.logger.info(f"patient {SECRET}")
+    logged.logger.info(f"patient {SECRET}: %s", "argument")
     logged.logger.info(ValueError(SECRET))
     logged.logger.info(Hostile())
     assert [line["body"] for line in logged.lines] == [
@@ -146,7 +149,7 @@ def test_messages_leave_where_they_were_asked_for_and_their_arguments_do_not(
 def test_what_is_taken_away_is_counted_by_kind(logged: Logged, counted: Callable[[str], int]) -> None:
     del logged.handlers[2]
     logged.logger.info("%s and %d", SECRET, 4711)
-    logged.logger.info(f"patient {SECRET}")  # noqa: G004
+    logged.logger.info(f"patient {SECRET}")
     assert counted(semconv.REDACTED_LOG_ARGUMENT) == 2
     assert counted(semconv.REDACTED_LOG_MESSAGE) == 1
 
@@ -170,7 +173,9 @@ def test_code_without_a_source_is_asked_for_its_constants(logged: Logged) -> Non
     assert [line["body"] for line in logged.lines] == ["a constant: [redacted]", "[redacted]"]
 
 
-MESSAGES = st.one_of(st.text(), st.binary(), st.none(), st.integers(), st.dictionaries(st.text(), st.text()), st.builds(Hostile))
+MESSAGES = st.one_of(
+    st.text(), st.binary(), st.none(), st.integers(), st.dictionaries(st.text(), st.text()), st.builds(Hostile)
+)
 ARGS = st.one_of(
     st.none(),
     st.lists(MESSAGES).map(tuple),
@@ -186,7 +191,9 @@ def test_no_message_and_no_arguments_make_it_raise(message: Any, args: Any) -> N
         assert isinstance(body, str)
 
 
-FORMATS = st.sampled_from(["%s", "%d", "%r", "%-7.3f", "%%", "%(a)s", "%(vlm.stage)s", "%", "%(", "%5", "% d", "가 ", "x"])
+FORMATS = st.sampled_from(
+    ["%s", "%d", "%r", "%-7.3f", "%%", "%(a)s", "%(vlm.stage)s", "%", "%(", "%5", "% d", "가 ", "x"]
+)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
