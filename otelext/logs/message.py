@@ -6,6 +6,7 @@ A template is looked at once and kept by file and text, so that a message that w
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -173,4 +174,7 @@ def _allowed(found: re.Match[str], given: Mapping[Any, Any], rules: Rules) -> st
 
 
 def _has_constant(frame: FrameType, text: str) -> bool:
-    return any(type(constant) is str and constant == text for constant in frame.f_code.co_consts)
+    constants = frame.f_code.co_consts
+    if sys.flags.bytes_warning:  # which comparing a text with bytes would give
+        return any(type(constant) is str and constant == text for constant in constants)
+    return text in constants

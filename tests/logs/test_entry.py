@@ -197,8 +197,17 @@ def test_a_loggers_name_leaves_if_it_is_written_in_the_program(logged: Logged, n
 
 @pytest.mark.parametrize(
     ("level", "text", "number"),
-    [(1, "TRACE", 1), (10, "DEBUG", 5), (20, "INFO", 9), (25, "INFO", 12), (30, "WARN", 13), (40, "ERROR", 17)]
-    + [(50, "FATAL", 21), (51, "FATAL", 22), (1000, "FATAL", 24)],
+    [
+        (1, "TRACE", 1),
+        (10, "DEBUG", 5),
+        (20, "INFO", 9),
+        (25, "INFO", 12),
+        (30, "WARN", 13),
+        (40, "ERROR", 17),
+        (50, "FATAL", 21),
+        (51, "FATAL", 22),
+        (1000, "FATAL", 24),
+    ],
 )
 def test_severities_are_opentelemetrys(logged: Logged, level: int, text: str, number: int) -> None:
     logged.logger.setLevel(1)
