@@ -82,7 +82,7 @@ class Written:
     def attributes(self, event: str = semconv.INFERENCE_EVENT) -> list[Mapping[str, Any]]:
         return [record.log_record.attributes or {} for record in self.records(event)]
 
-    def told(self) -> int:
+    def told(self) -> Any:
         events = (semconv.INFERENCE_EVENT, semconv.LINES_LEFT_OUT_EVENT)
         return sum(found.get(semconv.LINES_LEFT_OUT, 0) for event in events for found in self.attributes(event))
 
@@ -143,7 +143,7 @@ def answer() -> Iterator[str]:
 def test_a_line_says_what_the_span_says_and_more(captured: Captured, written: Written) -> None:
     assert list(answer()) == ["first", "second"]
     (record,) = written.records()
-    found = dict(record.log_record.attributes or {})
+    found: dict[str, Any] = dict(record.log_record.attributes or {})
     (span,) = captured.spans("chat m")
     assert {key: value for key, value in found.items() if key in (span.attributes or {})} == span.attributes
     (inference,) = captured.inferences()
@@ -179,8 +179,8 @@ def test_a_line_agrees_with_the_metrics(captured: Captured, written: Written) ->
         (point,) = points[metric.name]
         assert found[key] == pytest.approx(point.sum)
     for point in points[semconv.TTFT_STAGE_TIME.name]:
-        key = semconv.STAGE_TIMES.get(point.attributes[semconv.STAGE])
-        assert key is None or found[key] == pytest.approx(point.value)
+        known = semconv.STAGE_TIMES.get(point.attributes[semconv.STAGE])
+        assert known is None or found[known] == pytest.approx(point.value)
     (queued,) = (p for p in points[semconv.STAGE_DURATION.name] if p.attributes[semconv.STAGE] == "queue")
     assert found[semconv.TIME_IN_QUEUE] == pytest.approx(queued.sum)
 
@@ -252,7 +252,7 @@ def test_a_request_id_is_on_the_line(captured: Captured, written: Written) -> No
     async def application(scope: Any, receive: Any, send: Any) -> None:
         list(answer())
 
-    async def nothing(*_: object) -> dict[str, Any]:
+    async def nothing(*_: Any) -> Any:
         return {}
 
     scope = {"type": "http", "headers": [(b"x-request-id", b"0123456789abcdef")], "asgi": {"version": "3.0"}}
