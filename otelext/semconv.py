@@ -371,6 +371,7 @@ MAXIMA: Final = {
     HW_PARENT: MAX_DEVICES,
     GPU_INDEX: MAX_DEVICES,
     GPU_PCI_BUS: MAX_DEVICES,
+    TENANT_ID: 0,  # declared ones alone
 }
 """Attributes with another limit than `MAX_VALUES`."""
 

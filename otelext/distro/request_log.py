@@ -1,4 +1,4 @@
-"""Log records of a request carry its id, and still reach the terminal where nobody configured logging."""
+"""Log records of a request carry its id and its baggage, and still reach the terminal where nobody configured logging."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from opentelemetry.context import get_current
 from opentelemetry.sdk._logs import LogRecordProcessor
 
 from otelext import semconv
+from otelext.capture.baggage import read
 from otelext.capture.failure import report
 from otelext.capture.request import request_of
 
@@ -18,18 +19,22 @@ if TYPE_CHECKING:
 
 
 class RequestIdProcessor(LogRecordProcessor):
-    """Puts `request.id` on every log record that is emitted within a request."""
+    """Puts `request.id` on every log record that is emitted within a request, and the named entries of baggage."""
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """Add the attribute, before the processors behind this one take the record."""
+        """Add the attributes, before the processors behind this one take the record."""
         record = log_record.log_record
-        request = request_of(record.context or get_current())
-        if request is None or request.request_id is None:
-            return
+        context = record.context or get_current()
+        request = request_of(context)
+        baggage = read(context)
         try:
-            record.attributes.setdefault(semconv.REQUEST_ID, request.request_id)  # type: ignore[union-attr]
+            attributes: Any = record.attributes
+            if request is not None and request.request_id is not None:
+                attributes.setdefault(semconv.REQUEST_ID, request.request_id)
+            for key, value in baggage.items():
+                attributes.setdefault(key, value)
         except Exception:  # noqa: BLE001  # the record goes without
-            report("otelext could not put the request's id on a log record", exc_info=True)
+            report("otelext could not put the request's id or baggage on a log record", exc_info=True)
 
     def enabled(self, **_: Any) -> bool:
         """It emits nothing itself, so that the others decide."""
