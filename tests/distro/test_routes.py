@@ -19,11 +19,11 @@ of_host = APIRouter()
 
 @app.get("/health")
 @router.get("/static")
-@router.get("/claims/{id}")
+@router.get("/claims/{number}")
 @mounted.get("/deep")
-@of_host.get("/patients/{id}")
-def answer(id: str = "") -> str:
-    return id
+@of_host.get("/patients/{number}")
+def answer(number: str = "") -> str:
+    return number
 
 
 app.include_router(router)
@@ -36,7 +36,7 @@ app.router.routes.append(Host("documents.example", app=of_host))
     [
         ("/health", "any", "/health"),
         ("/v1/static", "any", "/v1/static"),
-        ("/v1/claims/17", "any", "/v1/claims/{id}"),
+        ("/v1/claims/17", "any", "/v1/claims/{number}"),
         ("/mounted/deep", "any", "/mounted"),
         ("/nowhere", "any", None),
         ("/patients/kim", "documents.example", None),
