@@ -59,6 +59,11 @@ def _made(provider: Any = None, level: int = logging.NOTSET, code: bool | None =
     return OtlpHandler(level=level, logger_provider=provider, log_code_attributes=code)
 
 
+def is_correlation_asked_for() -> bool:
+    """Whether the user wants the instrumentation's fields on every record, for a format of theirs."""
+    return os.environ.get(_CORRELATION, "").strip().lower() == "true"
+
+
 def _exports(handler: logging.Handler) -> bool:
     """Whether a handler is the instrumentation's or the SDK's deprecated one. A subclass is its author's."""
     kind = type(handler)
@@ -72,9 +77,7 @@ def _put_factory_back(ours: logging.Handler | None) -> None:
     replaced = getattr(instrumentor, "_logging_handler", None)
     if replaced is not None and ours is not None:
         instrumentor._logging_handler = ours  # noqa: SLF001  # so that `uninstrument` removes it
-    wanted = os.environ.get(_CORRELATION, "").strip().lower() == "true" or callable(
-        getattr(instrumentor, "_log_hook", None)
-    )
+    wanted = is_correlation_asked_for() or callable(getattr(instrumentor, "_log_hook", None))
     before, now = getattr(instrumentor, "_old_factory", None), logging.getLogRecordFactory()
     if before is not None and not wanted and getattr(now, "__module__", None) == _MODULE:
         logging.setLogRecordFactory(before)
