@@ -86,8 +86,8 @@ def _json(value: Any) -> str:
     if kind is bool:
         return "true" if value else "false"
     try:
-        if kind is int:
-            return repr(value)
+        if kind is int or (kind is float and math.isfinite(value)):
+            return repr(value)  # as JSON has it; an encoder for each costs ten times as much
         return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
     except Exception:  # noqa: BLE001  # a number of thousands of digits
         return f'"{REDACTED}"'
