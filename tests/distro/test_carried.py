@@ -92,7 +92,9 @@ def service(pool: ThreadPoolExecutor) -> Any:
         context = get_current_span().get_span_context()
         return format_trace_id(context.trace_id)
 
-    return OpenTelemetryMiddleware(OtelextMiddleware(app))
+    app.add_middleware(OtelextMiddleware)
+    app.add_middleware(OpenTelemetryMiddleware)  # around ours, as the distro puts them
+    return app
 
 
 WHERE = {

@@ -11,13 +11,14 @@ PROGRAM = """
 import os
 os.environ.update(dict.fromkeys(("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"), "none"))
 import otelext
-from otelext.distro import awaited, propagation
+from otelext.distro.baggage import prepare
+from otelext.processors.redaction.counts import COUNTS
 {before}
 for _ in range(2):
-    awaited.when_imported("opentelemetry.baggage.propagation", propagation.mark_baggage)
+    prepare(("tenant.id", "user.id"), trust=False, provider=None)
 from opentelemetry import baggage, propagate
 from opentelemetry.context import Context, attach
-from otelext.capture.baggage import BAGGAGE, read
+from otelext.capture.baggage import read
 headers = {{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "baggage": "tenant.id=clinic-a"}}
 for given in (None, Context(), baggage.set_baggage("user.id", "u-1", Context())):
     context = propagate.extract(headers, given)
@@ -27,7 +28,8 @@ for given in (None, Context(), baggage.set_baggage("user.id", "u-1", Context()))
     assert "tenant.id=clinic-a" in outgoing["baggage"] and outgoing["traceparent"] == headers["traceparent"], outgoing
     assert read(baggage.set_baggage("tenant.id", "clinic-b", context))["tenant.id"] == "clinic-b"
 assert propagate.extract({{}}, given) == given
-BAGGAGE.trust = True
+assert COUNTS.of("baggage") == 3
+prepare(("tenant.id",), trust=True, provider=None)
 assert read(propagate.extract(headers)) == {{"tenant.id": "clinic-a"}}
 """
 
@@ -37,3 +39,23 @@ def test_extracted_baggage_is_from_outside(before: str) -> None:
     program = PROGRAM.format(before=before)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_providers_spans_get_it_and_the_settings_hold() -> None:
+    program = """
+from opentelemetry.sdk.trace import TracerProvider
+from otelext.capture.baggage import BAGGAGE
+from otelext.distro.baggage import prepare
+from otelext.processors.baggage import BaggageSpanProcessor
+provider, without = TracerProvider(), TracerProvider()
+for _ in range(2):
+    prepare([f"key-{i}" for i in range(20)], trust=True, provider=provider)
+assert [type(p) for p in provider._active_span_processor._span_processors] == [BaggageSpanProcessor]
+assert len(BAGGAGE.keys) == 20 and BAGGAGE.trust
+prepare((), trust=False, provider=without)
+assert not without._active_span_processor._span_processors and not BAGGAGE.keys
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "of 20 keys of baggage the first 16 are used" in done.stderr
+    assert done.stderr.count("keys of baggage") == 1
