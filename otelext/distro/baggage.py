@@ -1,42 +1,38 @@
-"""Baggage as the settings have it: which entries are used, on the SDK's spans too, and which are from outside."""
+"""Baggage as the settings have it: which entries become attributes, and which of them came from outside."""
 
 from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry import trace
 from opentelemetry.context import get_current
 
 from otelext.capture.baggage import BAGGAGE, MAX_ENTRIES, entries, from_outside
 from otelext.capture.failure import report
 from otelext.distro.awaited import when_imported
-from otelext.processors.baggage import add
+from otelext.processors import baggage
 from otelext.processors.redaction.counts import COUNTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from opentelemetry.context import Context
+
+    from otelext.distro.config import Config
 
 _PROPAGATION: Final = "opentelemetry.baggage.propagation"
 
 
-def prepare(keys: Sequence[str], *, trust: bool, provider: Any) -> None:
-    """Use baggage as the settings say, and have what is read from headers known as come from outside.
-
-    Args:
-        keys: The entries that become attributes.
-        trust: Whether those from outside are used too.
-        provider: The global tracer provider, whose spans get the attributes where it is the SDK's.
-    """
-    if len(keys) > MAX_ENTRIES:
-        report("otelext: of %d keys of baggage the first %d are used", len(keys), MAX_ENTRIES)
-    BAGGAGE.keys = tuple(keys)
-    BAGGAGE.trust = trust
+def prepare(config: Config) -> None:
+    """Let entries of baggage become attributes of spans and log records, and know those that headers brought."""
+    if len(config.baggage_keys) > MAX_ENTRIES:
+        report("otelext: of %d keys of baggage the first %d are used", len(config.baggage_keys), MAX_ENTRIES)
+    BAGGAGE.keys = config.baggage_keys
+    BAGGAGE.trust = config.baggage_trust
     BAGGAGE.count = COUNTS.add
+    # Not imported for it: the propagators cost a start, and without them no header is read.
     when_imported(_PROPAGATION, _mark)
-    if keys:
-        add(provider)
+    if config.baggage_keys:
+        baggage.add(trace.get_tracer_provider())
 
 
 def _mark(module: Any) -> None:

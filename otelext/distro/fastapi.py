@@ -25,6 +25,7 @@ def prepare() -> None:
 
 
 def _apply(module: Any) -> None:
+    _keep_paths_out(module)
     instrumentor = module.FastAPIInstrumentor
     original = instrumentor.instrument_app
     if getattr(original, "_otelext", False):
@@ -42,6 +43,25 @@ def _apply(module: Any) -> None:
 
     instrument_app._otelext = True  # type: ignore[attr-defined]  # noqa: SLF001
     instrumentor.instrument_app = staticmethod(instrument_app)
+
+
+def _keep_paths_out(module: Any) -> None:
+    """Let no path of a request pass for a route: the instrumentation takes it where a `Host` route matches."""
+    original = getattr(module, "_get_route_details", None)
+    flatten = getattr(module, "_flatten_routes", tuple)
+    if original is None or getattr(original, "_otelext", False):
+        return
+
+    @functools.wraps(original)
+    def get_route_details(scope: Any) -> str | None:
+        route: str | None = original(scope)
+        if route is None or route != scope.get("path"):
+            return route
+        routes = getattr(scope.get("app"), "routes", ())
+        return route if any(getattr(found, "path", None) == route for found in flatten(routes)) else None
+
+    get_route_details._otelext = True  # type: ignore[attr-defined]  # noqa: SLF001
+    module._get_route_details = get_route_details  # noqa: SLF001
 
 
 def _add_middleware(app: Any) -> None:

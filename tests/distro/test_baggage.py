@@ -12,10 +12,11 @@ import os
 os.environ.update(dict.fromkeys(("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"), "none"))
 import otelext
 from otelext.distro.baggage import prepare
+from otelext.distro.config import Config
 from otelext.processors.redaction.counts import COUNTS
 {before}
 for _ in range(2):
-    prepare(("tenant.id", "user.id"), trust=False, provider=None)
+    prepare(Config(baggage_keys=("tenant.id", "user.id")))
 from opentelemetry import baggage, propagate
 from opentelemetry.context import Context, attach
 from otelext.capture.baggage import read
@@ -29,7 +30,7 @@ for given in (None, Context(), baggage.set_baggage("user.id", "u-1", Context()))
     assert read(baggage.set_baggage("tenant.id", "clinic-b", context))["tenant.id"] == "clinic-b"
 assert propagate.extract({{}}, given) == given
 assert COUNTS.of("baggage") == 3
-prepare(("tenant.id",), trust=True, provider=None)
+prepare(Config(baggage_keys=("tenant.id",), baggage_trust=True))
 assert read(propagate.extract(headers)) == {{"tenant.id": "clinic-a"}}
 """
 
@@ -43,17 +44,24 @@ def test_extracted_baggage_is_from_outside(before: str) -> None:
 
 def test_the_providers_spans_get_it_and_the_settings_hold() -> None:
     program = """
+import sys
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from otelext.capture.baggage import BAGGAGE
 from otelext.distro.baggage import prepare
+from otelext.distro.config import Config
 from otelext.processors.baggage import BaggageSpanProcessor
-provider, without = TracerProvider(), TracerProvider()
+provider = TracerProvider()
+trace.set_tracer_provider(provider)
+def ours():
+    return [type(p) for p in provider._active_span_processor._span_processors]
+prepare(Config(baggage_keys=()))
+assert not ours() and not BAGGAGE.keys
 for _ in range(2):
-    prepare([f"key-{i}" for i in range(20)], trust=True, provider=provider)
-assert [type(p) for p in provider._active_span_processor._span_processors] == [BaggageSpanProcessor]
+    prepare(Config(baggage_keys=tuple(f"key-{i}" for i in range(20)), baggage_trust=True))
+assert ours() == [BaggageSpanProcessor]
 assert len(BAGGAGE.keys) == 20 and BAGGAGE.trust
-prepare((), trust=False, provider=without)
-assert not without._active_span_processor._span_processors and not BAGGAGE.keys
+assert "opentelemetry.propagate" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
