@@ -8,6 +8,9 @@ from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.context import Context
+
+from otelext.capture.context import attach
 from otelext.capture.failure import report
 
 if TYPE_CHECKING:
@@ -111,6 +114,8 @@ class Worker:
             self._thread = thread
 
     def _run(self) -> None:
+        # Begun within a request, whose context the instrumentation of threads would keep here for good.
+        attach(Context())
         wake = self._wake
         while True:
             if wake.wait(_POLL_S):
