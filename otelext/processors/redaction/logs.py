@@ -15,6 +15,7 @@ from otelext.processors.redaction import exceptions
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import NAMES
 from otelext.processors.redaction.rules import PROCESS, Rules
+from otelext.processors.redaction.samples import LOGS, SAMPLES, of_logs
 from otelext.processors.redaction.scopes import resource_of, scope_of
 from otelext.processors.redaction.text import REDACTED, Constant
 
@@ -66,6 +67,7 @@ class RedactingLogRecordExporter(LogRecordExporter):
             except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
                 COUNTS.add(semconv.REDACTED_LOG_MESSAGE)
                 report("otelext left a log record out that could not be redacted (%s)", type(error).__qualname__)
+        SAMPLES.take(LOGS, of_logs(leaving))
         return self.exporter.export(leaving) if leaving else LogRecordExportResult.SUCCESS
 
     def shutdown(self) -> None:
@@ -77,8 +79,13 @@ class RedactingLogRecordExporter(LogRecordExporter):
         return self.exporter.force_flush(timeout_millis)
 
 
-def redact(record: ReadableLogRecord, rules: Rules) -> ReadableLogRecord:
+def redact(record: ReadableLogRecord, rules: Rules, *, copied: bool = False) -> ReadableLogRecord:
     """A log record as it leaves.
+
+    Args:
+        record: The record.
+        rules: The rules.
+        copied: Whether it is a copy in any case, for who may write on it.
 
     Returns:
         `record` itself where all of it may leave.
@@ -89,7 +96,7 @@ def redact(record: ReadableLogRecord, rules: Rules) -> ReadableLogRecord:
     body = _body(entry.body, rules)
     scope = None if record.instrumentation_scope is None else scope_of(rules, record.instrumentation_scope)
     event_name = entry.event_name
-    if event_name is not None and not NAMES.leaves(event_name, None if scope is None else scope.name, attributes):
+    if event_name is not None and not NAMES.leaves(event_name, None if scope is None else scope.name, {}):
         COUNTS.add(semconv.REDACTED_EVENT_NAME)
         event_name = REDACTED
     severity = entry.severity_text
@@ -103,10 +110,13 @@ def redact(record: ReadableLogRecord, rules: Rules) -> ReadableLogRecord:
         and severity is entry.severity_text
         and resource is record.resource
         and scope is record.instrumentation_scope
+        and entry.exception is None
+        and not copied
     ):
         return record
     leaving = copy.copy(entry)
     leaving.body, leaving.event_name, leaving.severity_text = body, event_name, severity
+    leaving.exception = None  # the SDK has made attributes of it
     if attributes is not given:
         bounded = BoundedAttributes(attributes=attributes)
         bounded.dropped = record.dropped_attributes

@@ -17,6 +17,7 @@ from otelext.processors.redaction import exceptions
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import NAMES
 from otelext.processors.redaction.rules import PROCESS, Rules
+from otelext.processors.redaction.samples import SAMPLES, TRACES, of_spans
 from otelext.processors.redaction.scopes import resource_of, scope_of
 from otelext.processors.redaction.text import REDACTED
 
@@ -54,6 +55,7 @@ class RedactingSpanExporter(SpanExporter):
             except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
                 COUNTS.add(semconv.REDACTED_SPAN_ATTRIBUTE)
                 report("otelext left a span out that could not be redacted (%s)", type(error).__qualname__)
+        SAMPLES.take(TRACES, of_spans(leaving))
         return self.exporter.export(leaving) if leaving else SpanExportResult.SUCCESS
 
 
@@ -67,7 +69,7 @@ def redact(span: ReadableSpan, rules: Rules) -> ReadableSpan:
     scope = span.instrumentation_scope
     scope_name = None if scope is None else scope.name
     attributes: Any = exceptions.leaving(rules, given, semconv.REDACTED_SPAN_ATTRIBUTE)
-    name = span.name if rules.captures("span_names") else _name(span.name, scope_name, attributes)
+    name = span.name if rules.captures("span_names") else _name(span.name, scope_name, rules.listed(attributes))
     events = _events(span.events, scope_name, rules)
     links = _links(span.links, rules)
     status = _status(span.status, rules)
@@ -116,7 +118,7 @@ def _events(events: Sequence[Event], scope: str | None, rules: Rules) -> Sequenc
         given: Any = event.attributes or {}
         attributes: Any = exceptions.leaving(rules, given, semconv.REDACTED_EVENT_ATTRIBUTE)
         name = event.name
-        if not rules.captures("span_names") and not NAMES.leaves(name, scope, attributes):
+        if not rules.captures("span_names") and not NAMES.leaves(name, scope, rules.listed(attributes)):
             COUNTS.add(semconv.REDACTED_EVENT_NAME)
             name = REDACTED
         if attributes is given and name is event.name:
