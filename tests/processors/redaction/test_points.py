@@ -97,7 +97,7 @@ def test_counts_sums_and_buckets_of_histograms_are_conserved(
     expected = grouped(measured, allow)
     assert len(found) == len(expected)
     for point in found:
-        alone = [({}, amount) for amount in expected[frozen(point.attributes)]]
+        alone: list[tuple[dict[str, Any], float]] = [({}, amount) for amount in expected[frozen(point.attributes)]]
         (wanted,) = points(exported("histogram", alone, temporality))
         assert (point.count, tuple(point.bucket_counts)) == (wanted.count, tuple(wanted.bucket_counts))
         assert (point.min, point.max, point.explicit_bounds) == (wanted.min, wanted.max, wanted.explicit_bounds)
@@ -209,6 +209,7 @@ def histogram(bounds: Sequence[float], counts: Sequence[int], exemplars: Sequenc
 
 def test_a_sum_is_from_the_earliest_start_to_the_latest_time_and_stays_whole() -> None:
     data = Sum([number(2**53, 5, 3), number(1, 9, 4), number(-3, 7, 1)], CUMULATIVE, is_monotonic=False)
+    merged_data: Any
     merged_data, left_out = merged(data)
     (point,) = merged_data.data_points
     assert isinstance(point, NumberDataPoint)
