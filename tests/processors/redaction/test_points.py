@@ -37,9 +37,11 @@ KEYS = ("a", "b", "c", "d")
 ALLOWED = st.frozensets(st.sampled_from(KEYS))
 VALUES = st.one_of(st.sampled_from(["x", "y", 0, 1, 1.0, True, False]), st.tuples(st.sampled_from(["x", "y"])))
 ATTRIBUTES = st.dictionaries(st.sampled_from(KEYS), VALUES)
-# Over all magnitudes, so that scales of exponential histograms differ as far as they can.
+# Over all magnitudes, so that scales of exponential histograms differ as far as they can. The SDK rounds subnormal ones.
 AMOUNTS = st.one_of(
-    st.floats(0, 1e9), st.builds(lambda m, e: m * 10.0**e, st.floats(1, 10), st.integers(-300, 300)), st.just(0)
+    st.floats(0, 1e9, allow_subnormal=False),
+    st.builds(lambda m, e: m * 10.0**e, st.floats(1, 10), st.integers(-300, 300)),
+    st.just(0),
 )
 MEASURED = st.lists(st.tuples(ATTRIBUTES, AMOUNTS), min_size=1, max_size=40)
 
@@ -129,7 +131,7 @@ def test_values_stay_within_the_buckets_of_exponential_histograms(
             for _ in range(count):
                 # In units of the scale's exponent, as the boundary itself may be no float.
                 place = math.log2(next(bounds)) * 2.0**point.scale
-                assert index - 1e-6 * abs(index) - 1e-6 <= place <= index + 1 + 1e-6 * abs(index) + 1e-6
+                assert index - 1e-3 <= place <= index + 1 + 1e-3
         assert next(bounds, None) is None
 
 
