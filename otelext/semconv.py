@@ -64,6 +64,9 @@ RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 # https://opentelemetry.io/docs/specs/semconv/general/attributes/ and how GenAI instrumentations use them.
 EXCEPTION_EVENT: Final = "exception"
 EXCEPTION_TYPE: Final = "exception.type"
+CODE_FILE_PATH: Final = "code.file.path"
+CODE_FUNCTION_NAME: Final = "code.function.name"
+CODE_LINE_NUMBER: Final = "code.line.number"
 ERROR_TYPE_OTHER: Final = "_OTHER"
 ABANDONED_STREAM: Final = "abandoned stream"
 """Status description by which the official GenAI instrumentations say that a stream was never read to its end."""
@@ -111,6 +114,7 @@ EXEMPLAR: Final = "otelext.exemplar"
 CANARY: Final = "otelext.canary"
 REDACTED_KIND: Final = "otelext.redacted.kind"
 TIME_IN_QUEUE: Final = "vlm.time_in_queue"
+DURATION: Final = "vlm.duration"
 CRITICAL_FIELD_MISMATCHES: Final = "vlm.critical_field.mismatches"
 LINES_LEFT_OUT: Final = "otelext.log.left_out"
 CAPTURE: Final = "otelext.capture"
@@ -191,6 +195,10 @@ RESOURCE_ATTRIBUTES: Final = frozenset({CAPTURE, UNWRAPPED})
 FIRST_TOKEN_EVENT: Final = "first_token"
 INFERENCE_EVENT: Final = "vlm.inference"
 """Event name of the canonical log line."""
+EVENT_NAME_FIELDS: Final = ("otel.event.name", "event.name")
+"""Fields of a log record that name its event: the stable name and the deprecated one."""
+LINES_LEFT_OUT_EVENT: Final = "otelext.log.left_out"
+"""Event name of the line that tells how many canonical lines a flood left out, where no other line tells it."""
 
 STAGE_QUEUE: Final = "queue"
 STAGE_PREFILL: Final = "prefill"
@@ -214,7 +222,9 @@ STAGE_TIMES: Final = {
 """Attributes of the canonical log line: seconds of the time to first token by known stage, those of all others as
 `other`. One attribute each and no map, since the Collector's redaction lets no map pass."""
 
-LOG_ATTRIBUTES: Final = frozenset({*STAGE_TIMES.values(), TIME_IN_QUEUE, CRITICAL_FIELD_MISMATCHES, LINES_LEFT_OUT})
+LOG_ATTRIBUTES: Final = frozenset(
+    {*STAGE_TIMES.values(), DURATION, TIME_IN_QUEUE, CRITICAL_FIELD_MISMATCHES, LINES_LEFT_OUT}
+)
 """What a log record of ours may carry besides `SPAN_ATTRIBUTES`."""
 
 # The keys of a JSON log line that are no attributes; everything else in it is one, under its own name (`request.id`,
@@ -361,6 +371,7 @@ MAXIMA: Final = {
     HW_PARENT: MAX_DEVICES,
     GPU_INDEX: MAX_DEVICES,
     GPU_PCI_BUS: MAX_DEVICES,
+    TENANT_ID: 0,  # declared ones alone
 }
 """Attributes with another limit than `MAX_VALUES`."""
 
