@@ -475,7 +475,7 @@ def test_a_subclass_of_the_periodic_reader_receives_what_leaves_and_exports_it_a
     reader.collect()
     assert counted(reader.received) == [({}, 2)]
     assert other.batches == [reader.received]
-    assert other.batches[0] is reader.received
+    assert reader._exporter is other  # redacted twice, a hash would be hashed
 
 
 def test_what_a_reader_kept_from_before_is_not_read_later(providing: Callable[..., MeterProvider]) -> None:
