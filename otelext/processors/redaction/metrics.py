@@ -104,7 +104,7 @@ def _redact_reader(reader: Any, rules: Rules | None) -> bool:
     receive = getattr(reader, "_receive_metrics", None)
     if isinstance(receive, _Receiver):
         return True
-    exporter = getattr(reader, "_exporter", None)
+    exporter: Any = getattr(reader, "_exporter", None)
     # The SDK's own hands everything to the exporter, where the wrapper can be seen; a subclass may do as it likes.
     if getattr(receive, "__func__", None) is PeriodicExportingMetricReader._receive_metrics:  # noqa: SLF001
         if not isinstance(exporter, RedactingMetricExporter):
@@ -121,7 +121,7 @@ def _redact_reader(reader: Any, rules: Rules | None) -> bool:
 
 def _forget(reader: Any) -> None:
     """Take back what Prometheus's reader and the one in memory keep from before, to be scraped or read later."""
-    collector = getattr(reader, "_collector", None)
+    collector: Any = getattr(reader, "_collector", None)
     if isinstance(getattr(collector, "_metrics_datas", None), deque):
         collector._metrics_datas.clear()  # noqa: SLF001  # each scrape collects anew
         collector._target_info = None  # noqa: SLF001  # resource attributes, else kept for good
@@ -199,14 +199,13 @@ def _joined_metrics(metrics: Sequence[Metric]) -> list[Metric]:
         data: Any = metric.data
         kind = (type(data), getattr(data, "aggregation_temporality", None), getattr(data, "is_monotonic", None))
         by_stream.setdefault((metric.name, metric.unit, kind), []).append(metric)
-    return [
-        same[0]
-        if len(same) == 1
-        else replace(
-            same[0], data=replace(same[0].data, data_points=_Joined(p for m in same for p in m.data.data_points))
-        )
-        for same in by_stream.values()
-    ]
+    return [same[0] if len(same) == 1 else _joined(same) for same in by_stream.values()]
+
+
+def _joined(same: Sequence[Metric]) -> Metric:
+    data: Any = same[0].data
+    points = _Joined(point for metric in same for point in metric.data.data_points)
+    return replace(same[0], data=replace(data, data_points=points))
 
 
 class _Joined(list[Any]):
@@ -215,12 +214,13 @@ class _Joined(list[Any]):
 
 def _metric(given: Metric, rules: Rules) -> Metric | None:
     try:
-        given_points = given.data.data_points
+        data: Any = given.data
+        given_points = data.data_points
         points = _each(given_points, lambda point: _point(point, rules))
         joined = isinstance(given_points, _Joined)
         if points is given_points and not joined:
             return given
-        data: Any = replace(given.data, data_points=points)
+        data = replace(data, data_points=points)
         if joined or any(a.attributes is not b.attributes for a, b in zip(points, given_points, strict=True)):
             data, left_out = merged(data)
             if left_out:
