@@ -109,6 +109,14 @@ USER_ID: Final = "user.id"
 TENANT_ID: Final = "tenant.id"
 EXEMPLAR: Final = "otelext.exemplar"
 CANARY: Final = "otelext.canary"
+REDACTED_KIND: Final = "otelext.redacted.kind"
+TIME_IN_QUEUE: Final = "vlm.time_in_queue"
+CRITICAL_FIELD_MISMATCHES: Final = "vlm.critical_field.mismatches"
+LINES_LEFT_OUT: Final = "otelext.log.left_out"
+CAPTURE: Final = "otelext.capture"
+"""Resource attribute: what leaves besides the allow-list, as `OTELEXT_CAPTURE` asked, for whoever audits a backend."""
+UNWRAPPED: Final = "otelext.unwrapped"
+"""Resource attribute: types of processors and readers that could not be given redacted telemetry alone."""
 
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/service/
 SERVICE_NAME: Final = "service.name"
@@ -175,6 +183,9 @@ SPAN_ATTRIBUTES: Final = frozenset(
 )
 """Every attribute that a span of ours may carry without the user naming it."""
 
+RESOURCE_ATTRIBUTES: Final = frozenset({CAPTURE, UNWRAPPED})
+"""What a resource of ours may carry besides the SDK's."""
+
 # --- names of things ------------------------------------------------------------------------------
 
 FIRST_TOKEN_EVENT: Final = "first_token"
@@ -196,6 +207,15 @@ KNOWN_STAGES: Final = (
     "postprocess",
 )
 """Stage names with a fixed meaning; any other lower-case name is welcome too."""
+
+STAGE_TIMES: Final = {
+    stage: f"vlm.time_to_first_token.stage_time.{stage}" for stage in (*KNOWN_STAGES, "unattributed", "other")
+}
+"""Attributes of the canonical log line: seconds of the time to first token by known stage, those of all others as
+`other`. One attribute each and no map, since the Collector's redaction lets no map pass."""
+
+LOG_ATTRIBUTES: Final = frozenset({*STAGE_TIMES.values(), TIME_IN_QUEUE, CRITICAL_FIELD_MISMATCHES, LINES_LEFT_OUT})
+"""What a log record of ours may carry besides `SPAN_ATTRIBUTES`."""
 
 # The keys of a JSON log line that are no attributes; everything else in it is one, under its own name (`request.id`,
 # `tenant.id`, `gen_ai.request.model`, `vlm.stage`, `error.type`, ...). The line is flat, so that whoever reads it needs
@@ -285,6 +305,47 @@ THROTTLE_REASONS: Final = (
     "display_clock_setting",
 )
 """Why clocks are below their maximum, NVML's `nvmlClocksEventReason*` but for `GpuIdle`, which holds nobody back."""
+
+# Kinds of what redaction took away, the values of REDACTED_KIND.
+REDACTED_SPAN_NAME: Final = "span_name"
+REDACTED_SPAN_ATTRIBUTE: Final = "span_attribute"
+REDACTED_EVENT_NAME: Final = "event_name"
+REDACTED_EVENT_ATTRIBUTE: Final = "event_attribute"
+REDACTED_LINK_ATTRIBUTE: Final = "link_attribute"
+REDACTED_TRACE_STATE: Final = "trace_state"
+REDACTED_STATUS_DESCRIPTION: Final = "status_description"
+REDACTED_EXCEPTION_MESSAGE: Final = "exception_message"
+REDACTED_EXCEPTION_STACKTRACE: Final = "exception_stacktrace"
+REDACTED_RESOURCE_ATTRIBUTE: Final = "resource_attribute"
+REDACTED_SCOPE: Final = "scope"
+REDACTED_LOG_MESSAGE: Final = "log_message"
+REDACTED_LOG_ARGUMENT: Final = "log_argument"
+REDACTED_LOG_ATTRIBUTE: Final = "log_attribute"
+REDACTED_METRIC: Final = "metric"
+REDACTED_METRIC_ATTRIBUTE: Final = "metric_attribute"
+REDACTED_EXEMPLAR_ATTRIBUTE: Final = "exemplar_attribute"
+REDACTED_BAGGAGE: Final = "baggage"
+REDACTED_UNWRAPPED: Final = "unwrapped"
+
+REDACTED_KINDS: Final = tuple(
+    sorted(value for name, value in dict(vars()).items() if name.startswith("REDACTED_") and name != "REDACTED_KIND")
+)
+"""All of these."""
+
+CAPTURES: Final = {
+    "exception_messages": "messages of exceptions, without their stack traces' source lines",
+    "exception_stacktraces": "whole stack traces, messages and source lines included",
+    "log_arguments": "arguments of log messages, in their place in the message",
+    "log_messages": "log messages that are no literal in the calling source",
+    "log_attributes": "fields of log records that are not on the list",
+    "span_attributes": "attributes of spans, events and links that are not on the list",
+    "span_names": "names of spans and events that are no literal in the source",
+    "status_descriptions": "descriptions of spans' status",
+    "metric_attributes": "attributes of data points and exemplars that are not on the list",
+    "resource_attributes": "attributes of the resource that are not on the list",
+    "unwrapped_exporters": "everything, through processors and exporters that can't be given redacted telemetry alone",
+}
+"""What `OTELEXT_CAPTURE` can open, and what leaves then."""
 
 # --- limits ---------------------------------------------------------------------------------------
 
@@ -588,6 +649,15 @@ WORKER_ERRORS: Final = Metric(
     Producer.SELF,
 )
 
+REDACTED_TOTAL: Final = Metric(
+    "otelext.redacted",
+    Kind.OBSERVABLE_COUNTER,
+    "{item}",
+    "Names, texts and attributes that redaction took away or replaced.",
+    Producer.SELF,
+    (REDACTED_KIND,),
+)
+
 _HARDWARE = (HW_ID, HW_NAME, HW_TYPE, GPU_INDEX, GPU_PCI_BUS)
 _GPU_OR_MIG = (*_HARDWARE, HW_PARENT)
 
@@ -811,6 +881,7 @@ METRICS: Final = {
         WORKER_QUEUE_CAPACITY,
         WORKER_DROPPED,
         WORKER_ERRORS,
+        REDACTED_TOTAL,
         *GPU_METRICS,
     )
 }

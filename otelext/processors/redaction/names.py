@@ -1,0 +1,195 @@
+"""Names of spans and events: those that are written in the program, or made of what may leave anyway."""
+
+from __future__ import annotations
+
+import site
+import sys
+import sysconfig
+import threading
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from otelext import semconv
+from otelext.processors.redaction import literals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_MAX_NAMES: Final = 4096
+_MAX_FILES: Final = 2000
+_LOOK_AGAIN_S: Final = 10.0
+_KNOWN: Final = frozenset(
+    {
+        semconv.EXCEPTION_EVENT,
+        semconv.FIRST_TOKEN_EVENT,
+        semconv.INFERENCE_EVENT,
+        *semconv.STREAMED_CHUNK_EVENTS,
+        *semconv.KNOWN_STAGES,
+    }
+)
+# Words that instrumentations put between or before values: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
+# and .../database/database-spans/. A word of SQL that is none of these came from a statement.
+_WORDS: Final = frozenset(
+    [
+        "CONNECT",
+        "DELETE",
+        "GET",
+        "HEAD",
+        "HTTP",
+        "OPTIONS",
+        "PATCH",
+        "POST",
+        "PUT",
+        "QUERY",
+        "TRACE",
+        "WEBSOCKET",
+        "http",
+        "receive",
+        "send",
+        "websocket",
+        "ALTER",
+        "ANALYZE",
+        "BEGIN",
+        "CALL",
+        "COMMIT",
+        "COPY",
+        "CREATE",
+        "DROP",
+        "EXEC",
+        "EXECUTE",
+        "EXPLAIN",
+        "INSERT",
+        "LOCK",
+        "MERGE",
+        "PRAGMA",
+        "RELEASE",
+        "REPLACE",
+        "ROLLBACK",
+        "SAVEPOINT",
+        "SELECT",
+        "SET",
+        "SHOW",
+        "TRUNCATE",
+        "UPDATE",
+        "VACUUM",
+        "VALUES",
+        "WITH",
+        "connect",
+    ]  # a list of eighty lines
+)
+_STATEMENTS: Final = frozenset(word.lower() for word in _WORDS)
+
+
+class Names:
+    """Which names leave. Asked on the exporters' threads, never in a request."""
+
+    def __init__(self) -> None:
+        self._written: set[str] = set()  # names that were found in the source; dynamic ones are never kept
+        self._files: set[str] = set()
+        self._packages: dict[str, tuple[float, frozenset[str]]] = {}
+        self._seen_modules = 0
+        self._looked = -_LOOK_AGAIN_S
+        self._lock = threading.Lock()
+
+    def leaves(self, name: object, scope: str | None, attributes: Mapping[str, Any]) -> bool:
+        """Whether a name may leave.
+
+        Args:
+            name: The name of a span or event.
+            scope: The instrumentation scope's name.
+            attributes: Attributes that leave with it.
+        """
+        if not isinstance(name, str):
+            return False
+        if name in _KNOWN or name in self._written:
+            return True
+        if _is_composed(name, attributes):
+            return True
+        if self._is_written(name, scope):
+            if len(self._written) < _MAX_NAMES:
+                self._written.add(name)
+            return True
+        return False
+
+    def names_code(self, name: str) -> bool:
+        """Whether a scope's or logger's name is that of a module, of a class in one, or written in the source."""
+        if name in sys.modules or name in self._written:
+            return True
+        module, _, last = name.rpartition(".")
+        file = getattr(sys.modules.get(module), "__file__", None)
+        if isinstance(file, str) and literals.has_function(file, last):
+            return True
+        return self.leaves(name, name, {})
+
+    def _is_written(self, name: str, scope: str | None) -> bool:
+        with self._lock:
+            self._look()
+            if any(name in source.strings for source in map(literals.of, self._files) if source is not None):
+                return True
+            return scope is not None and name in self._of_package(scope.partition(".")[0])
+
+    def _look(self) -> None:
+        """Find the program's own source files: what is neither Python's nor installed."""
+        now = monotonic()
+        if len(sys.modules) == self._seen_modules or now - self._looked < _LOOK_AGAIN_S:
+            return
+        self._looked, self._seen_modules = now, len(sys.modules)
+        for file in _files_of(sys.modules.values()):
+            if len(self._files) < _MAX_FILES and not file.startswith(_installed()):
+                self._files.add(file)
+
+    def _of_package(self, package: str) -> frozenset[str]:
+        """String constants of an installed package, by whose name a tracer is called."""
+        now = monotonic()
+        found = self._packages.get(package)
+        if found is not None and now - found[0] < _LOOK_AGAIN_S:
+            return found[1]
+        if package not in sys.modules or package in {"opentelemetry", "otelext"}:  # theirs are composed or known
+            return frozenset()
+        prefix = f"{package}."
+        modules = [m for name, m in tuple(sys.modules.items()) if name == package or name.startswith(prefix)]
+        strings: set[str] = set()
+        for file in list(_files_of(modules))[:_MAX_FILES]:
+            source = literals.of(file)
+            if source is not None:
+                strings |= source.strings
+        written = self._packages[package] = (now, frozenset(strings))
+        return written[1]
+
+
+def is_statement(word: object) -> bool:
+    """Whether a word is the first one of a statement of SQL, or the name of such an operation."""
+    return isinstance(word, str) and word.lower() in _STATEMENTS
+
+
+def _is_composed(name: str, attributes: Mapping[str, Any]) -> bool:
+    """Whether a name is made of values of attributes that leave and of the conventions' own words."""
+    if name in _WORDS:
+        return True
+    rest = name
+    for value in sorted((v for v in attributes.values() if isinstance(v, str) and v), key=len, reverse=True):
+        # By whole words, or a short value would take a part out of any word.
+        rest = f" {rest} ".replace(f" {value} ", " ").strip()
+    return all(word in _WORDS for word in rest.split())
+
+
+def _files_of(modules: Iterable[Any]) -> Iterator[str]:
+    for module in tuple(modules):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and file.endswith(".py"):
+            yield file
+
+
+def _installed() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    folders = {paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"], *site.getsitepackages()}
+    if site.ENABLE_USER_SITE:
+        folders.add(site.getusersitepackages())
+    # Our own code says nothing that is not composed or known; a checkout of it stands outside of these.
+    folders.add(str(Path(__file__).parents[2]))
+    return tuple(f"{folder.rstrip('/')}/" for folder in folders)
+
+
+NAMES: Final = Names()
+"""The process's names."""

@@ -1,0 +1,74 @@
+"""Resources and instrumentation scopes as they leave: few distinct ones, each looked at once."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from otelext import semconv
+from otelext.processors.redaction.counts import COUNTS
+from otelext.processors.redaction.names import NAMES
+from otelext.processors.redaction.rules import PROCESS, Rules
+from otelext.processors.redaction.text import REDACTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MAX_KEPT: Final = 256
+_VERSION: Final = re.compile(r"[\w.+!-]{1,64}")
+_SCHEMA: Final = "https://opentelemetry.io/schemas/"
+
+
+class _Kept:
+    """What was looked at already, by identity; each is kept alive, so that its id stays its own."""
+
+    def __init__(self, leave: Callable[[Rules, Any], Any]) -> None:
+        self._leave = leave
+        self._by_id: dict[int, tuple[Any, Rules, tuple[str, ...], Any]] = {}
+
+    def __call__(self, rules: Rules, given: Any) -> Any:
+        found = self._by_id.get(id(given))
+        if found is not None and found[0] is given and found[1] is rules and found[2] == PROCESS.unwrapped:
+            return found[3]
+        leaves = self._leave(rules, given)
+        if len(self._by_id) >= _MAX_KEPT:
+            self._by_id.clear()
+        self._by_id[id(given)] = (given, rules, PROCESS.unwrapped, leaves)
+        return leaves
+
+
+def _resource(rules: Rules, given: Resource) -> Resource:
+    attributes = rules.attributes(given.attributes, semconv.REDACTED_RESOURCE_ATTRIBUTE)
+    says = PROCESS.resource()
+    if attributes is given.attributes and not says:
+        return given
+    return Resource({**attributes, **says}, given.schema_url)
+
+
+def _scope(rules: Rules, given: InstrumentationScope) -> InstrumentationScope:
+    name = scope_name(given.name)
+    version = given.version
+    if version is not None and not _VERSION.fullmatch(version):
+        version = None
+    schema_url = given.schema_url if (given.schema_url or "").startswith(_SCHEMA) else None
+    attributes = rules.attributes(given.attributes or {}, semconv.REDACTED_SCOPE)
+    if name == given.name and version == given.version and attributes is given.attributes:
+        return given
+    return InstrumentationScope(name, version, schema_url, attributes)
+
+
+def scope_name(name: str) -> str:
+    """The name of a scope, a tracer, a meter or a logger, as it leaves: a module's or one that is written somewhere."""
+    if not name or name == "root" or NAMES.names_code(name):
+        return name
+    COUNTS.add(semconv.REDACTED_SCOPE)
+    return REDACTED
+
+
+resource_of: Final = _Kept(_resource)
+"""A resource as it leaves."""
+scope_of: Final = _Kept(_scope)
+"""A scope as it leaves."""

@@ -1,0 +1,86 @@
+"""Texts that hold no data, and what is left of a stack trace: where its frames are."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Final
+
+from otelext.processors.redaction import literals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REDACTED: Final = "[redacted]"
+"""What stands where something was taken away."""
+
+_FRAME: Final = re.compile(r'\s*File "([^"\n]+)", line (\d{1,7}), in (\S+)\s*')
+_MAX_FRAMES: Final = 256
+_MAX_CAUSES: Final = 16
+
+
+class Constant(str):
+    """A text that was redacted already, or never held data: the body of a log record that is one leaves as it is."""
+
+    __slots__ = ()
+
+
+def frames_of(exception: BaseException) -> str:
+    """File, line and function of each frame of an exception and of those that caused it, as in a stack trace.
+
+    Args:
+        exception: The exception; its message and locals are not looked at.
+
+    Returns:
+        A line a frame, the oldest first; causes come first, as Python prints them. Empty if it was never raised.
+    """
+    lines: list[str] = []
+    for link in reversed(_chain(exception)):
+        traceback = link.__traceback__
+        while traceback is not None and len(lines) < _MAX_FRAMES:
+            code = traceback.tb_frame.f_code
+            lines.append(_frame(code.co_filename, str(traceback.tb_lineno), code.co_name))
+            traceback = traceback.tb_next
+    return "\n".join(lines)
+
+
+def frames_in(stacktrace: str) -> str:
+    """The same out of a formatted stack trace.
+
+    A message can hold a line that looks like a frame, so that only frames stay whose file is loaded and has such a
+    function.
+    """
+    return "\n".join(_frames_in(stacktrace))
+
+
+def _frames_in(stacktrace: str) -> Iterator[str]:
+    left = _MAX_FRAMES
+    for line in stacktrace.splitlines():
+        found = _FRAME.fullmatch(line)
+        if found is not None and left and literals.has_function(found[1], found[3]):
+            left -= 1
+            yield _frame(*found.groups())
+
+
+def _chain(exception: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    link: BaseException | None = exception
+    while link is not None and len(chain) < _MAX_CAUSES and not any(link is known for known in chain):
+        chain.append(link)
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return chain
+
+
+def _frame(file: str, line: str, function: str) -> str:
+    return f'File "{short_path(file)}", line {line}, in {function}'
+
+
+def short_path(file: str) -> str:
+    """A source file's path below the folder that it was imported from: folders above may name somebody."""
+    best = ""
+    for folder in (*sys.path, os.getcwd()):  # noqa: PTH109  # a Path is made to be taken apart again
+        folder = os.path.join(folder, "")  # noqa: PTH118, PLW2901
+        if folder != os.sep and len(folder) > len(best) and file.startswith(folder):
+            best = folder
+    return file[len(best) :]
