@@ -158,7 +158,9 @@ def run(folder: Path, *, receiver: type[_Kept] = Receiver, **variables: str) -> 
 
 def _ask(service: Service, secrets: Mapping[str, Secret]) -> dict[str, str]:
     s = {name: str(secret) for name, secret in secrets.items()}
-    with httpx.Client(base_url=service.url, trust_env=False, timeout=60) as client:
+    # A server closes the connection after an error, and a client that is quick would ask on it.
+    alone = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=service.url, trust_env=False, timeout=60, limits=alone) as client:
         image = b"\x89PNG\r\n\x1a\n" + s["image bytes"].encode() + bytes(range(256))
         answer = client.post(
             f"/documents/{s['path parameter']}",

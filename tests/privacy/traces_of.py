@@ -6,13 +6,14 @@ import base64
 import hashlib
 import json
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 from google.protobuf.message import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
 Secret = str | int | float
 
@@ -118,11 +119,11 @@ def leaves_of(tree: object, path: str = "") -> Iterator[tuple[str, bytes]]:
     elif isinstance(tree, (int, float)):
         if not isinstance(tree, bool) and math.isfinite(tree):
             yield path, number_text(tree).encode()
-    elif hasattr(tree, "items"):
+    elif isinstance(tree, Mapping):
         for key, value in tree.items():
             yield from leaves_of(key, f"{path}{{key}}")
             yield from leaves_of(value, f"{path}.{key}")
-    elif hasattr(tree, "__iter__"):
+    elif isinstance(tree, Sequence):  # what protobuf repeats is one, without `__iter__`
         for index, value in enumerate(tree):
             yield from leaves_of(value, f"{path}[{index}]")
 
