@@ -69,7 +69,6 @@ _SERVICE: Final = (
         "SQL literal",
         "SQL comment",
         "SQL identifier",
-        "database name",
         "prompt of the openai client",
         opened_by="span_attributes",
     ),
@@ -80,7 +79,18 @@ _SERVICE: Final = (
     *_all("service", "SQL parameter"),
     *_all("service", "span name", "event name", opened_by="span_names"),
     *_all("service", "status description", opened_by="status_descriptions"),
-    *_all("service", "link trace state", "tracer name", "scope attribute", "meter name", "metric description"),
+    *_all(
+        "service",
+        "link trace state",
+        "tracer name",
+        "tracer version",
+        "schema of a tracer",
+        "scope attribute",
+        "meter name",
+        "metric name",
+        "metric unit",
+        "metric description",
+    ),
     *_all(
         "service",
         "exception in a span",
@@ -200,19 +210,6 @@ _START: Final = (
 
 PLACES: Final = (*_SERVICE, *_CLIENT, *_START)
 
-OPT_OUTS: Final = (
-    "exception_messages",
-    "exception_stacktraces",
-    "log_arguments",
-    "log_messages",
-    "log_attributes",
-    "span_attributes",
-    "span_names",
-    "status_descriptions",
-    "metric_attributes",
-    "resource_attributes",
-    "unwrapped_exporters",
-)
 
 ALLOWED_KEY: Final = "clinic.allowed"
 OPENED_BY_AN_ALLOWED_KEY: Final = frozenset({"allowed span attribute", "allowed log extra field"})

@@ -248,6 +248,18 @@ def tracer_name(secret: str) -> None:
 
 
 @place
+def tracer_version(secret: str) -> None:
+    with trace.get_tracer("clinic", secret).start_as_current_span("admit"):
+        pass
+
+
+@place
+def schema_of_a_tracer(secret: str) -> None:
+    with trace.get_tracer("clinic", schema_url=f"https://clinic.example/{secret}").start_as_current_span("admit"):
+        pass
+
+
+@place
 def scope_attribute(secret: str) -> None:
     with trace.get_tracer("clinic", attributes={"clinic.ward": secret}).start_as_current_span("admit"):
         pass
@@ -641,6 +653,16 @@ def metric_description(secret: str) -> None:
 
 
 @place
+def metric_name(secret: str) -> None:
+    meter.create_counter(f"clinic.{secret}").add(1)
+
+
+@place
+def metric_unit(secret: str) -> None:
+    meter.create_counter("clinic.measured", unit=secret).add(1)
+
+
+@place
 def meter_name(secret: str) -> None:
     metrics.get_meter(f"clinic.{secret}").create_counter("clinic.metered").add(1)
 
@@ -679,14 +701,6 @@ def SQL_error(secret: str) -> None:  # noqa: N802  # an abbreviation
         _ask("SELECT name FROM missing WHERE name = :name", name=secret)
     except SQLAlchemyError:
         log.exception("a query failed")
-
-
-@place
-def database_name(secret: str) -> None:
-    made = create_engine(f"sqlite:///file:{secret}?mode=memory&uri=true")
-    with made.connect() as connection:
-        connection.execute(text("SELECT 1"))
-    made.dispose()
 
 
 def _ask(statement: str, **parameters: Any) -> None:
