@@ -22,8 +22,10 @@ _IN_KUBERNETES: Final = "KUBERNETES_SERVICE_HOST"
 _GRACE_PERIOD_IN_KUBERNETES_S: Final = 30.0
 
 
-def _setting(meaning: str, *, default: str = "", share: bool = False, among: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {"meaning": meaning, "default": default, "share": share, "among": among}
+def _setting(
+    meaning: str, *, default: str = "", share: bool = False, among: tuple[str, ...] = (), secret: bool = False
+) -> dict[str, Any]:
+    return {"meaning": meaning, "default": default, "share": share, "among": among, "secret": secret}
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,20 @@ class Config:
         gpu_folder: Folder that the processes of a host share, to read its GPUs once and to share out their energy;
             empty for one in the system's folder of temporary files.
         instrument: Whether `configure()` loads the installed instrumentations, as `opentelemetry-instrument` does.
+        capture: What leaves besides the allow-list, out of `semconv.CAPTURES`.
+        allow_attributes: Names of attributes that leave besides those of the list.
+        tenants: Values of `tenant.id` that leave as they are, and keep their name on metrics; others leave as `other`.
+        hash_key: Key of the HMAC-SHA-256 by which `user.id` leaves; without one it does not leave.
+        baggage_keys: Entries of baggage that become attributes of spans and log records.
+        baggage_trust: Whether baggage that comes with a request is taken.
+        metric_attributes: Attributes that inference metrics carry only when asked for.
+        log_format: How log records are written to standard error or the file besides being exported.
+        log_level: Level of the root logger, and of others as `name=level`; empty to leave all levels as they are.
+        log_file: File that log lines go to in place of standard error; it rotates.
+        log_file_size: Bytes at which it rotates.
+        log_file_count: Files that are kept besides the one that is written.
+        log_inferences: Canonical lines a second that are written, errors not counted; more are counted and left out.
+        privacy_samples: File to which this process writes a sample of each thing that leaves, for `otelext privacy`.
     """
 
     models: tuple[str, ...] = field(
@@ -88,6 +104,52 @@ class Config:
     )
     instrument: bool = field(
         default=True, metadata=_setting("whether otelext.configure() loads the installed instrumentations")
+    )
+    capture: tuple[str, ...] = field(
+        default=(),
+        metadata=_setting(
+            "what leaves besides the allow-list, separated by commas", default="none", among=tuple(semconv.CAPTURES)
+        ),
+    )
+    allow_attributes: tuple[str, ...] = field(
+        default=(), metadata=_setting("attributes that leave besides those of the list, separated by commas")
+    )
+    tenants: tuple[str, ...] = field(
+        default=(), metadata=_setting("values of tenant.id that leave, separated by commas; others leave as other")
+    )
+    hash_key: str = field(
+        default="",
+        repr=False,
+        metadata=_setting("key of the hash by which user.id leaves; without one it does not", secret=True),
+    )
+    baggage_keys: tuple[str, ...] = field(
+        default=(semconv.TENANT_ID, semconv.USER_ID, semconv.REQUEST_ID),
+        metadata=_setting("entries of baggage that become attributes of spans and log records"),
+    )
+    baggage_trust: bool = field(
+        default=False, metadata=_setting("whether baggage that comes with a request is taken too")
+    )
+    metric_attributes: tuple[str, ...] = field(
+        default=(),
+        metadata=_setting(
+            "attributes that inference metrics carry only when asked for", default="none", among=(semconv.TENANT_ID,)
+        ),
+    )
+    log_format: str = field(
+        default="json",
+        metadata=_setting("how log records are written besides being exported", among=("json", "console", "none")),
+    )
+    log_level: str = field(
+        default="", metadata=_setting("level of the root logger and of others, as info,uvicorn.access=warning")
+    )
+    log_file: str = field(default="", metadata=_setting("file that log lines go to", default="standard error"))
+    log_file_size: int = field(default=64 * 1024 * 1024, metadata=_setting("bytes at which that file rotates"))
+    log_file_count: int = field(default=5, metadata=_setting("rotated files that are kept"))
+    log_inferences: float = field(
+        default=100.0, metadata=_setting("lines a second that say of an inference how it ended; errors are not counted")
+    )
+    privacy_samples: str = field(
+        default="", metadata=_setting("file to which samples of what leaves are written, for otelext privacy")
     )
 
 
@@ -215,6 +277,8 @@ def _checked(name: str, value: Any, setting: Field[Any]) -> Any:
     if isinstance(default, str):
         if not isinstance(value, str):
             raise TypeError(f"{name} is a str, not {value!r}")
+        if setting.metadata["among"] and value not in setting.metadata["among"]:
+            raise ValueError(f"{value!r} is none of {', '.join(setting.metadata['among'])}")
         return value
     if isinstance(default, bool):
         if not isinstance(value, bool):

@@ -96,7 +96,9 @@ def variables() -> Iterator[Variable]:
     for name, default, meaning in _STANDARD:
         yield Variable(name, DEFAULTS.get(name, default), meaning, secret=name == OTEL_EXPORTER_OTLP_HEADERS)
     for setting in fields(Config):
-        yield Variable(variable(setting.name), default_of(setting), setting.metadata["meaning"])
+        yield Variable(
+            variable(setting.name), default_of(setting), setting.metadata["meaning"], setting.metadata["secret"]
+        )
 
 
 def set_defaults(environ: MutableMapping[str, str] | None = None) -> None:

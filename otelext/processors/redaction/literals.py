@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import linecache
 import sys
 import threading
@@ -80,6 +79,8 @@ def _is_loaded(filename: str) -> bool:
 
 
 def _read(filename: str) -> Source | None:
+    import ast  # noqa: PLC0415  # takes milliseconds of a start that needs it seldom
+
     try:
         text = "".join(linecache.getlines(filename))
         if not text or len(text) > _MAX_SOURCE:

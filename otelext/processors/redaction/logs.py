@@ -77,8 +77,13 @@ class RedactingLogRecordExporter(LogRecordExporter):
         return self.exporter.force_flush(timeout_millis)
 
 
-def redact(record: ReadableLogRecord, rules: Rules) -> ReadableLogRecord:
+def redact(record: ReadableLogRecord, rules: Rules, *, copied: bool = False) -> ReadableLogRecord:
     """A log record as it leaves.
+
+    Args:
+        record: The record.
+        rules: The rules.
+        copied: Whether it is a copy in any case, for who may write on it.
 
     Returns:
         `record` itself where all of it may leave.
@@ -89,7 +94,7 @@ def redact(record: ReadableLogRecord, rules: Rules) -> ReadableLogRecord:
     body = _body(entry.body, rules)
     scope = None if record.instrumentation_scope is None else scope_of(rules, record.instrumentation_scope)
     event_name = entry.event_name
-    if event_name is not None and not NAMES.leaves(event_name, None if scope is None else scope.name, attributes):
+    if event_name is not None and not NAMES.leaves(event_name, None if scope is None else scope.name, {}):
         COUNTS.add(semconv.REDACTED_EVENT_NAME)
         event_name = REDACTED
     severity = entry.severity_text
@@ -103,10 +108,13 @@ def redact(record: ReadableLogRecord, rules: Rules) -> ReadableLogRecord:
         and severity is entry.severity_text
         and resource is record.resource
         and scope is record.instrumentation_scope
+        and entry.exception is None
+        and not copied
     ):
         return record
     leaving = copy.copy(entry)
     leaving.body, leaving.event_name, leaving.severity_text = body, event_name, severity
+    leaving.exception = None  # the SDK has made attributes of it
     if attributes is not given:
         bounded = BoundedAttributes(attributes=attributes)
         bounded.dropped = record.dropped_attributes

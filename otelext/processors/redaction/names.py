@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import site
+import re
 import sys
-import sysconfig
 import threading
 from pathlib import Path
 from time import monotonic
@@ -78,6 +77,7 @@ _WORDS: Final = frozenset(
         "connect",
     ]  # a list of eighty lines
 )
+_SEPARATORS: Final = re.compile(r"[\s/]+")
 _STATEMENTS: Final = frozenset(word.lower() for word in _WORDS)
 
 
@@ -104,7 +104,7 @@ class Names:
             return False
         if name in _KNOWN or name in self._written:
             return True
-        if _is_composed(name, attributes):
+        if self._is_composed(name, attributes):
             return True
         if self._is_written(name, scope):
             if len(self._written) < _MAX_NAMES:
@@ -114,13 +114,15 @@ class Names:
 
     def names_code(self, name: str) -> bool:
         """Whether a scope's or logger's name is that of a module, of a class in one, or written in the source."""
-        if name in sys.modules or name in self._written:
-            return True
-        module, _, last = name.rpartition(".")
-        file = getattr(sys.modules.get(module), "__file__", None)
-        if isinstance(file, str) and literals.has_function(file, last):
-            return True
-        return self.leaves(name, name, {})
+        return name in sys.modules or _is_code(name) or self.leaves(name, name, {})
+
+    def _is_composed(self, name: str, attributes: Mapping[str, Any]) -> bool:
+        """Whether a name is made of values of attributes that leave, the conventions' own words, and names of code."""
+        rest = name
+        for value in sorted((v for v in attributes.values() if isinstance(v, str) and v), key=len, reverse=True):
+            # By whole words, or a short value would take a part out of any word.
+            rest = f" {rest} ".replace(f" {value} ", " ").strip()
+        return all(word in _WORDS or _is_code(word) for word in _SEPARATORS.split(rest) if word)
 
     def _is_written(self, name: str, scope: str | None) -> bool:
         with self._lock:
@@ -135,8 +137,9 @@ class Names:
         if len(sys.modules) == self._seen_modules or now - self._looked < _LOOK_AGAIN_S:
             return
         self._looked, self._seen_modules = now, len(sys.modules)
+        installed = _installed()
         for file in _files_of(sys.modules.values()):
-            if len(self._files) < _MAX_FILES and not file.startswith(_installed()):
+            if len(self._files) < _MAX_FILES and not file.startswith(installed):
                 self._files.add(file)
 
     def _of_package(self, package: str) -> frozenset[str]:
@@ -163,15 +166,11 @@ def is_statement(word: object) -> bool:
     return isinstance(word, str) and word.lower() in _STATEMENTS
 
 
-def _is_composed(name: str, attributes: Mapping[str, Any]) -> bool:
-    """Whether a name is made of values of attributes that leave and of the conventions' own words."""
-    if name in _WORDS:
-        return True
-    rest = name
-    for value in sorted((v for v in attributes.values() if isinstance(v, str) and v), key=len, reverse=True):
-        # By whole words, or a short value would take a part out of any word.
-        rest = f" {rest} ".replace(f" {value} ", " ").strip()
-    return all(word in _WORDS for word in rest.split())
+def _is_code(word: str) -> bool:
+    """Whether a word names a function or class of a loaded module, in full."""
+    module, _, last = word.rpartition(".")
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return isinstance(file, str) and literals.has_function(file, last)
 
 
 def _files_of(modules: Iterable[Any]) -> Iterator[str]:
@@ -182,6 +181,9 @@ def _files_of(modules: Iterable[Any]) -> Iterator[str]:
 
 
 def _installed() -> tuple[str, ...]:
+    import site  # noqa: PLC0415  # these two take milliseconds of a start that needs them seldom
+    import sysconfig  # noqa: PLC0415
+
     paths = sysconfig.get_paths()
     folders = {paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"], *site.getsitepackages()}
     if site.ENABLE_USER_SITE:

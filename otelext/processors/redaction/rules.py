@@ -29,6 +29,7 @@ class _Absent:
 ABSENT: Final = _Absent()
 """Stands for a value that does not leave, not even replaced."""
 
+_LISTED: Final = allowed.names()
 MAX_LENGTH: Final = 1024
 """Characters of a string under a name of the list; nothing that the list is for is longer."""
 _MAX_ITEMS: Final = 128
@@ -72,7 +73,11 @@ class Rules:
     @cached_property
     def names(self) -> frozenset[str]:
         """Every name that leaves."""
-        return allowed.names() | self.allow
+        return _LISTED | self.allow
+
+    def listed(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of some attributes that leave by the list itself, of which names may be made."""
+        return {key: value for key, value in attributes.items() if key in _LISTED and key not in self.allow}
 
     def captures(self, what: str) -> bool:
         """Whether one of `semconv.CAPTURES` was asked for."""

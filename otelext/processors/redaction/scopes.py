@@ -54,7 +54,7 @@ def _scope(rules: Rules, given: InstrumentationScope) -> InstrumentationScope:
     if version is not None and not _VERSION.fullmatch(version):
         version = None
     schema_url = given.schema_url if (given.schema_url or "").startswith(_SCHEMA) else None
-    attributes = rules.attributes(given.attributes or {}, semconv.REDACTED_SCOPE)
+    attributes = rules.attributes(given.attributes, semconv.REDACTED_SCOPE) if given.attributes else given.attributes
     if name == given.name and version == given.version and attributes is given.attributes:
         return given
     return InstrumentationScope(name, version, schema_url, attributes)

@@ -67,7 +67,7 @@ def redact(span: ReadableSpan, rules: Rules) -> ReadableSpan:
     scope = span.instrumentation_scope
     scope_name = None if scope is None else scope.name
     attributes: Any = exceptions.leaving(rules, given, semconv.REDACTED_SPAN_ATTRIBUTE)
-    name = span.name if rules.captures("span_names") else _name(span.name, scope_name, attributes)
+    name = span.name if rules.captures("span_names") else _name(span.name, scope_name, rules.listed(attributes))
     events = _events(span.events, scope_name, rules)
     links = _links(span.links, rules)
     status = _status(span.status, rules)
@@ -116,7 +116,7 @@ def _events(events: Sequence[Event], scope: str | None, rules: Rules) -> Sequenc
         given: Any = event.attributes or {}
         attributes: Any = exceptions.leaving(rules, given, semconv.REDACTED_EVENT_ATTRIBUTE)
         name = event.name
-        if not rules.captures("span_names") and not NAMES.leaves(name, scope, attributes):
+        if not rules.captures("span_names") and not NAMES.leaves(name, scope, rules.listed(attributes)):
             COUNTS.add(semconv.REDACTED_EVENT_NAME)
             name = REDACTED
         if attributes is given and name is event.name:

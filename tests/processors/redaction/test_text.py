@@ -1,0 +1,96 @@
+"""What is left of stack traces, and what counts as written in the source."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otelext.processors.redaction import literals
+from otelext.processors.redaction.text import frames_in, frames_of
+
+MODULE_CONSTANT = "kept in a constant of the module"
+
+
+def failing(message: str) -> None:
+    raise ValueError(message)
+
+
+def raised(message: str) -> ValueError:
+    try:
+        try:
+            failing(message)
+        except ValueError as cause:
+            raise ValueError(f"outer {message}") from cause
+    except ValueError as error:
+        return error
+    raise AssertionError
+
+
+def test_frames_are_files_lines_and_functions_of_causes_too() -> None:
+    frames = frames_of(raised("Kim 900101-1234567"))
+    assert "Kim" not in frames
+    assert [line.rpartition(" ")[2] for line in frames.splitlines()] == ["raised", "failing", "raised"]
+    assert all(line.startswith('File "') and "test_text.py" in line for line in frames.splitlines())
+
+
+def test_the_same_frames_come_out_of_a_formatted_trace() -> None:
+    error = raised("Kim 900101-1234567")
+    assert frames_in("".join(traceback.format_exception(error))) == frames_of(error)
+
+
+def test_no_folder_above_the_program_is_told() -> None:
+    assert str(Path(__file__).parents[3]) not in frames_of(raised("x"))
+
+
+@given(st.text(max_size=40), st.text(max_size=20))
+def test_a_forged_frame_does_not_pass(file: str, function: str) -> None:
+    forged = f'  File "{file}", line 3, in {function}\n'
+    error = raised("\n" + forged)
+    assert frames_in("".join(traceback.format_exception(error))) == frames_of(error)
+
+
+def test_a_forged_frame_of_a_loaded_file_needs_a_function_of_it() -> None:
+    assert not frames_in(f'  File "{__file__}", line 3, in Kim\n')
+    assert frames_in(f'  File "{__file__}", line 3, in raised\n')
+
+
+def test_an_exception_that_was_never_raised_has_no_frames() -> None:
+    assert not frames_of(ValueError("x"))
+
+
+def test_a_chain_that_bites_its_tail_ends() -> None:
+    error = raised("x")
+    assert error.__cause__ is not None
+    error.__cause__.__cause__ = error
+    assert frames_of(error)
+
+
+def test_string_constants_are_literals_and_parts_of_f_strings_are_not() -> None:
+    assert literals.is_literal(MODULE_CONSTANT, __file__)
+    assert literals.is_literal("한국어 로그", __file__)
+    name = "Kim"
+    assert not literals.is_literal(f"patient {name} of the ward", __file__)
+    assert not literals.is_literal(" of " + "the ward".lower(), __file__)
+
+
+def test_constants_that_the_compiler_joins_are_literals_with_their_frame() -> None:
+    joined = "joined " + "by the compiler"
+    assert literals.is_literal(joined, __file__, sys._getframe())
+
+
+def test_code_without_a_file_is_asked_itself() -> None:
+    scope: dict[str, object] = {"sys": sys}
+    exec(compile("frame = sys._getframe()\nx = 'said here'", "<nowhere>", "exec"), scope)
+    frame = scope["frame"]
+    assert literals.is_literal("said here", "<nowhere>", frame)  # type: ignore[arg-type]
+    assert not literals.is_literal("said elsewhere", "<nowhere>", frame)  # type: ignore[arg-type]
+
+
+def test_a_file_that_is_no_python_has_no_literals(tmp_path: Path) -> None:
+    for name, content in (("a.py", "def ("), ("b.py", "\0"), ("c.bin", "x")):
+        (tmp_path / name).write_text(content)
+        assert not literals.is_literal("x", str(tmp_path / name))
