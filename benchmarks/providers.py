@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry import metrics, trace
+from opentelemetry._logs import set_logger_provider
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from opentelemetry.context import Context
+    from opentelemetry.sdk._logs import ReadableLogRecord
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
 
@@ -24,6 +28,21 @@ class Discard(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002  # the SDK's signature
         """Succeed."""
         return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        """Nothing is open."""
+
+
+class DiscardLogs(LogRecordExporter):
+    """Takes log records and keeps none."""
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:  # noqa: ARG002  # as above
+        """Succeed."""
+        return LogRecordExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: int = 10_000) -> bool:  # noqa: ARG002  # as above
+        """Nothing waits."""
+        return True
 
     def shutdown(self) -> None:
         """Nothing is open."""
@@ -65,3 +84,11 @@ def set_providers(*, sampled: bool = True, processors: Iterable[SpanProcessor] =
     trace.set_tracer_provider(tracers)
     metrics.set_meter_provider(meters)
     return Providers(tracers, meters, reader)
+
+
+def set_logs() -> LoggerProvider:
+    """Make a provider of log records, with a batch processor, and set it as the global one."""
+    logs = LoggerProvider(shutdown_on_exit=False)
+    logs.add_log_record_processor(BatchLogRecordProcessor(DiscardLogs(), max_queue_size=100_000))
+    set_logger_provider(logs)
+    return logs

@@ -6,7 +6,8 @@ other threads (`worker`: otelext's, the batch processor's), and of the process w
 
 otelext's worker looks every 50 ms for requests that have ended, and those that it finds together cost less: here many,
 as the requests follow each other without a pause. `each request emitted alone` is what one costs where that never
-happens, waking the worker and waiting for it included. Reading the metrics is left out of all.
+happens, waking the worker and waiting for it included. `with a line of each` writes each inference's canonical log line
+besides, through OTLP and none left out (100 a second unless set). Reading the metrics is left out of all.
 
     python benchmarks/request_path.py [--rounds 15] [--repetitions 400] [--only NAME ...] [--json FILE] [--profile]
                                        [--peers FOLDER]
@@ -18,6 +19,7 @@ of the request stands in `peers/*.py`.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -27,12 +29,13 @@ from cpu import measuring
 from opentelemetry import metrics, trace
 from peer_contenders import peer_contenders
 from profiled import profiled
-from providers import NoticesStarts, set_providers
+from providers import NoticesStarts, set_logs, set_providers
 from raw_otel import BEFORE_FIRST_TOKEN, CHUNKS, MODEL, RawRequest
 from rounds import Benchmark, main
 
 import otelext
 from otelext.emit.process import WORKER
+from otelext.logs import inference as canonical
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,6 +121,20 @@ def ours(*, light: bool = True, sampled: bool = True, request: Callable[[], None
     return prepare
 
 
+def with_lines() -> Measure:
+    """With otelext and the log line of each inference."""
+    tracers, *_ = set_providers(sampled=True)
+    logs = set_logs()
+    canonical.install(per_second=math.inf)
+    with_otelext()
+
+    def flush() -> None:
+        tracers.force_flush()
+        logs.force_flush()
+
+    return measuring(with_otelext, flush)
+
+
 BENCHMARK = Benchmark(
     __file__,
     {
@@ -130,6 +147,7 @@ BENCHMARK = Benchmark(
         "otelext": ours(),
         "otelext, not sampled": ours(sampled=False),
         "otelext, each request emitted alone": ours(request=one_by_one),
+        "otelext, with a line of each": with_lines,
         "otelext, SDK lane": ours(light=False),
         "otelext, SDK lane, not sampled": ours(light=False, sampled=False),
     },

@@ -116,6 +116,13 @@ TARGETS = (
         "total CPU",
         None,
     ),
+    Target(
+        f"total CPU, with the log line of each inference, to {RAW}",
+        "request_path",
+        "otelext, with a line of each",
+        "total CPU",
+        None,
+    ),
     Target(f"a token of a generator, to {LEAN}", "per_token", "otelext", "generator", 1.1),
     Target(f"the lower bound of a generator's token, to {LEAN}", "per_token", "lower bound", "generator", None),
     Target(

@@ -56,11 +56,11 @@ def attach(tracer_provider: TracerProvider, meter_provider: MeterProvider) -> Bi
     """The binding for a pair of global providers.
 
     Returns:
-        A binding whose `submit` is None where neither provider records anything.
+        A binding whose `submit` is None where neither provider records anything and the worker wants no records.
     """
     tracer = _tracer(tracer_provider)
     instruments = _instruments_on(meter_provider)
-    if tracer is None and instruments is None:
+    if tracer is None and instruments is None and not worker.wanted:
         return Binding(tracer_provider, meter_provider)
     light = False
     is_current: Callable[[], bool] | None = None

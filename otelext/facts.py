@@ -112,6 +112,8 @@ def model_loaded(model: str, loaded: bool = True) -> None:  # a state, read as s
 def critical_field(field: str, correct: bool) -> None:  # a result, read as such
     """Report that a critical field was compared with the truth (`vlm.critical_field.checks`, `.errors`).
 
+    The names of those that are not correct stand in the log line of the current inference.
+
     Args:
         field: The field's name, such as `amount`; never its value.
         correct: Whether the recognised value is the true one.
@@ -121,6 +123,8 @@ def critical_field(field: str, correct: bool) -> None:  # a result, read as such
     attributes = ((semconv.FIELD, field),)
     _submit(semconv.CRITICAL_FIELD_CHECKS, 1, attributes)
     _submit(semconv.CRITICAL_FIELD_ERRORS, 0 if correct else 1, attributes)
+    if not correct and (inference := open_inference(get_current())) is not None:
+        inference.note_mismatch(field)
 
 
 @_never_raises

@@ -111,6 +111,7 @@ EXEMPLAR: Final = "otelext.exemplar"
 CANARY: Final = "otelext.canary"
 REDACTED_KIND: Final = "otelext.redacted.kind"
 TIME_IN_QUEUE: Final = "vlm.time_in_queue"
+DURATION: Final = "vlm.duration"
 CRITICAL_FIELD_MISMATCHES: Final = "vlm.critical_field.mismatches"
 LINES_LEFT_OUT: Final = "otelext.log.left_out"
 CAPTURE: Final = "otelext.capture"
@@ -191,6 +192,8 @@ RESOURCE_ATTRIBUTES: Final = frozenset({CAPTURE, UNWRAPPED})
 FIRST_TOKEN_EVENT: Final = "first_token"
 INFERENCE_EVENT: Final = "vlm.inference"
 """Event name of the canonical log line."""
+LINES_LEFT_OUT_EVENT: Final = "otelext.log.left_out"
+"""Event name of the line that tells how many canonical lines a flood left out, where no other line tells it."""
 
 STAGE_QUEUE: Final = "queue"
 STAGE_PREFILL: Final = "prefill"
@@ -214,7 +217,9 @@ STAGE_TIMES: Final = {
 """Attributes of the canonical log line: seconds of the time to first token by known stage, those of all others as
 `other`. One attribute each and no map, since the Collector's redaction lets no map pass."""
 
-LOG_ATTRIBUTES: Final = frozenset({*STAGE_TIMES.values(), TIME_IN_QUEUE, CRITICAL_FIELD_MISMATCHES, LINES_LEFT_OUT})
+LOG_ATTRIBUTES: Final = frozenset(
+    {*STAGE_TIMES.values(), DURATION, TIME_IN_QUEUE, CRITICAL_FIELD_MISMATCHES, LINES_LEFT_OUT}
+)
 """What a log record of ours may carry besides `SPAN_ATTRIBUTES`."""
 
 # The keys of a JSON log line that are no attributes; everything else in it is one, under its own name (`request.id`,

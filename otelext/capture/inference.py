@@ -62,6 +62,7 @@ class Inference(Delivery):
         "image_tokens",
         "images",
         "input_tokens",
+        "mismatches",
         "model",
         "model_version",
         "operation",
@@ -127,6 +128,7 @@ class Inference(Delivery):
         self.height: int | None = None
         self.fields: int | None = None
         self.cost: float | None = None
+        self.mismatches: dict[str, None] | None = None
         self._task: Any = None
         self.admission_ns: int | None = None
         self.outer_stage: RunningStage | None = None
@@ -306,6 +308,21 @@ class Inference(Delivery):
         amount = cost_of(usd)
         if amount is not None:
             self.cost = (self.cost or 0.0) + amount
+
+    def note_mismatch(self, field: str) -> None:
+        """Keep the name of a critical field that was recognised wrongly, for the log line.
+
+        Args:
+            field: Its name, never its value. Beyond 50 names it is kept as `other`.
+        """
+        if self.end_ns is not None:
+            return
+        found = self.mismatches
+        if found is None:  # no call in between, hence no other thread
+            found = self.mismatches = {}
+        if field not in found and len(found) >= semconv.MAX_VALUES:
+            field = semconv.OTHER
+        found[field] = None
 
     def stage(self, name: str) -> stage:
         """A stage of this inference, for a thread, task or queue that its context does not reach.

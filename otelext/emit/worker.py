@@ -36,6 +36,8 @@ class Worker:
     Attributes:
         capacity: Records that may wait.
         observers: Called with every finished `Inference`, after its spans; its metrics go out with the batch.
+        polled: Called at each poll, and once more with True before a flush is answered: for what waits for a moment.
+        wanted: Whether records are wanted though no provider is there to take what they tell.
     """
 
     def __init__(
@@ -54,6 +56,8 @@ class Worker:
         """
         self.capacity = capacity
         self.observers: list[Callable[[Any], None]] = []
+        self.polled: list[Callable[[bool], None]] = []
+        self.wanted = False
         self._handle = handle
         self._after_batch = after_batch
         self.reset()
@@ -111,7 +115,7 @@ class Worker:
         while True:
             if wake.wait(_POLL_S):
                 wake.clear()
-            if self._queue:
+            if self._queue or self.polled:
                 try:
                     self._drain()
                 except BaseException:  # noqa: BLE001  # a SystemExit of foreign code would end the thread for good
@@ -148,6 +152,7 @@ class Worker:
             try:
                 while self._queue:
                     self._drain_batch()
+                self._poll(flushing=False)
             finally:
                 self._drainer = None
 
@@ -170,8 +175,14 @@ class Worker:
         if self._dropped != self._dropped_told:
             self._dropped_told = self._dropped
             report("otelext's queue was full (%d records): %d were dropped so far", self.capacity, self._dropped)
+        if flushes:
+            self._poll(flushing=True)
         for flush in flushes:
             flush.done.set()
+
+    def _poll(self, *, flushing: bool) -> None:
+        for poll in tuple(self.polled):
+            self._guard(poll, flushing)
 
     def _emit(self, record: Any) -> None:
         self._guard(self._handle, record)

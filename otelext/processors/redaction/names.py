@@ -23,6 +23,7 @@ _KNOWN: Final = frozenset(
         semconv.EXCEPTION_EVENT,
         semconv.FIRST_TOKEN_EVENT,
         semconv.INFERENCE_EVENT,
+        semconv.LINES_LEFT_OUT_EVENT,
         *semconv.STREAMED_CHUNK_EVENTS,
         *semconv.KNOWN_STAGES,
     }

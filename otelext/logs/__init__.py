@@ -1,0 +1,1 @@
+"""Log records that belong to their trace, and hold nothing that must not leave."""
