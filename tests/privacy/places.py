@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -69,10 +70,11 @@ _SERVICE: Final = (
         "SQL literal",
         "SQL comment",
         "SQL identifier",
-        "prompt of the openai client",
+        "attribute of a wrong type",
+        "bytes value",
         opened_by="span_attributes",
     ),
-    *_all("service", "bytes value", opened_by="span_attributes"),
+    *_all("service", "prompt of the openai client", opened_by="span_attributes log_attributes"),
     *_all("service", "resident number as a span attribute", opened_by="span_attributes", kind=RESIDENT_NUMBER),
     *_all("service", "SQL number", opened_by="span_attributes", kind=RESIDENT_NUMBER),
     *_all("service", "amount as an event attribute", opened_by="span_attributes", kind=AMOUNT),
@@ -124,8 +126,6 @@ _SERVICE: Final = (
         "log argument",
         "log mapping argument",
         "logged exception argument",
-        "warning",
-        "attribute of a wrong type",
         "otelexts own log line",
         opened_by="log_arguments",
     ),
@@ -149,6 +149,8 @@ _SERVICE: Final = (
         "body of the logs API",
         opened_by="log_messages",
     ),
+    # Python 3.11 began to log a warning as the message itself.
+    *_all("service", "warning", opened_by="log_messages" if sys.version_info >= (3, 11) else "log_arguments"),
     *_all("service", "log f string in Korean", opened_by="log_messages", kind=KOREAN),
     *_all(
         "service",
@@ -185,22 +187,36 @@ _SERVICE: Final = (
 )
 
 _CLIENT: Final = (
+    # uvicorn's access log has the path among its arguments, and the service is told to capture headers.
     *_all(
         "client",
         "path parameter",
         "query string",
         "query key",
         "unmatched path",
+        "forwarded address",
+        opened_by="span_attributes log_arguments",
+    ),
+    *_all("client", "file name", opened_by="log_arguments"),
+    *_all("client", "form field", "image bytes", "response text"),
+    *_all(
+        "client",
         "user agent",
+        "request header",
+        "request header name",
+        "cookie",
+        "host header",
+        "trace state",
+        "baggage from outside",
+        "tenant from outside",
+        "user from outside",
+        "request id that is malformed",
+        "request id from outside in baggage",
         opened_by="span_attributes",
     ),
-    *_all("client", "file name", "form field", "image bytes", "response text"),
-    *_all("client", "request header", "cookie", "request header name", "forwarded address", "host header"),
-    *_all("client", "trace state", "baggage from outside", "tenant from outside", "user from outside"),
-    *_all("client", "request id that is malformed", "request id from outside in baggage"),
-    *_all("client", "unhandled error", opened_by="exception_messages exception_stacktraces status_descriptions"),
+    *_all("client", "unhandled error", opened_by="exception_messages exception_stacktraces"),
     *_all("client", "task that nobody awaits", opened_by="exception_messages exception_stacktraces log_messages"),
-    *_all("client", "task name"),
+    *_all("client", "task name", opened_by="log_messages"),
 )
 
 _START: Final = (

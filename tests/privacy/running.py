@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tests.privacy.traces_of import Secret, Trace
 
 ROOT = Path(__file__).parents[2]
+LOG_FILE = "log.jsonl"
 
 
 class _Kept(OtlpReceiver):
@@ -41,6 +42,12 @@ class _Kept(OtlpReceiver):
         with self._bodies_lock:
             self.bodies.append((path, body))
         return super()._take(path, body)
+
+    def clear(self) -> None:
+        """Forget what was received."""
+        super().clear()
+        with self._bodies_lock:
+            self.bodies.clear()
 
     @property
     def messages(self) -> Iterator[tuple[str, Any]]:
@@ -68,7 +75,6 @@ class Left:
         output: What the service printed.
         file: What it wrote into its log file.
         told: What went wrong at each place of the service's; empty where nothing did.
-        client_headers: Headers of the answer to the document.
     """
 
     secrets: dict[str, Secret]
@@ -111,19 +117,49 @@ def run(folder: Path, *, receiver: type[_Kept] = Receiver, **variables: str) -> 
         receiver: Over HTTP or gRPC.
         variables: Of the environment.
     """
-    secrets = {place.name: a_secret(place.kind) for place in PLACES}
+    with ExitStack() as stack:
+        left = Left(new_secrets(), stack.enter_context(receiver()))
+        env = stack.enter_context(steered(left, folder, **variables))
+        port = free_port()
+        command = uvicorn(
+            port,
+            "--header",
+            f"x-served-by:{left.secrets['argument of the command']}",
+            "--forwarded-allow-ips",
+            "*",
+            app="tests.privacy.service:app",
+        )
+        service = stack.enter_context(serving(command, port, env, folder / "output"))
+        left.told = asyncio.run(_ask_service(service.url, left.secrets))
+        service.stop()
+        left.output = service.output
+        left.file = read(folder / LOG_FILE)
+        return left
+
+
+def new_secrets() -> dict[str, Secret]:
+    """A secret for each place."""
+    return {place.name: a_secret(place.kind) for place in PLACES}
+
+
+def read(file: Path) -> str:
+    """What a file holds, nothing where there is none."""
+    return file.read_text() if file.exists() else ""
+
+
+@contextmanager
+def steered(left: Left, folder: Path, **variables: str) -> Iterator[dict[str, str]]:
+    """The environment of a service whose telemetry goes to `left.receiver`, with the secrets of the start in it."""
+    secrets = left.secrets
     put = folder / "secrets.json"
     put.write_text(json.dumps({place.name: secrets[place.name] for place in PLACES if place.by != "start"}))
-    log_file = folder / "log.jsonl"
-    with ExitStack() as stack:
-        received = stack.enter_context(receiver())
-        port = free_port()
-        env = environment(
-            received.endpoint,
+    with openai_server() as openai:
+        yield environment(
+            left.receiver.endpoint,
             **{
                 "PYTHONPATH": str(ROOT),
                 "CANARY_SECRETS": str(put),
-                "CANARY_OPENAI": stack.enter_context(openai_server()),
+                "CANARY_OPENAI": openai,
                 "CANARY_TOKEN": str(secrets["environment variable"]),
                 "OTEL_RESOURCE_ATTRIBUTES": f"clinic.site={secrets['resource attribute']}",
                 "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{secrets['exporter header']}",
@@ -135,25 +171,10 @@ def run(folder: Path, *, receiver: type[_Kept] = Receiver, **variables: str) -> 
                 "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST": ".*",
                 "OTELEXT_HASH_KEY": str(secrets["hash key"]),
                 "OTELEXT_TENANTS": "seoul,busan",
-                "OTELEXT_LOG_FILE": str(log_file),
+                "OTELEXT_LOG_FILE": str(folder / LOG_FILE),
                 **variables,
             },
         )
-        command = uvicorn(
-            port,
-            "--header",
-            f"x-served-by:{secrets['argument of the command']}",
-            "--forwarded-allow-ips",
-            "*",
-            app="tests.privacy.service:app",
-        )
-        service = stack.enter_context(serving(command, port, env, folder / "output"))
-        left = Left(secrets, received)
-        left.told = asyncio.run(_ask_service(service.url, secrets))
-        service.stop()
-        left.output = service.output
-        left.file = log_file.read_text() if log_file.exists() else ""
-        return left
 
 
 async def _ask_service(url: str, secrets: Mapping[str, Secret]) -> dict[str, str]:
