@@ -49,6 +49,8 @@ worker: Final = WORKER
 limits: Final = ValueLimits()
 limits.declare(semconv.REQUEST_MODEL, DECLARED_MODELS)
 limits.declare(semconv.REQUEST_MODEL, _names(os.environ.get("OTELEXT_MODELS", "")))
+before_use: Final[list[Callable[[Any, Any], None]]] = []
+"""Called with each new pair of providers before anything is recorded on them; the distro's redaction is one."""
 _instruments: WeakKeyDictionary[MeterProvider, Instruments] = WeakKeyDictionary()
 
 
@@ -58,6 +60,8 @@ def attach(tracer_provider: TracerProvider, meter_provider: MeterProvider) -> Bi
     Returns:
         A binding whose `submit` is None where neither provider records anything and the worker wants no records.
     """
+    for prepare in before_use:
+        prepare(tracer_provider, meter_provider)
     tracer = _tracer(tracer_provider)
     instruments = _instruments_on(meter_provider)
     if tracer is None and instruments is None and not worker.wanted:

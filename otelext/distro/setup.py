@@ -11,7 +11,7 @@ from opentelemetry import _logs, metrics
 from otelext import _attach, semconv
 from otelext.capture.binding import current_binding
 from otelext.capture.failure import report
-from otelext.distro import exemplars, fastapi, processes, quiet, request_log, sigterm, views
+from otelext.distro import exemplars, fastapi, privacy, processes, quiet, request_log, sigterm, views
 from otelext.distro.config import Config, read
 from otelext.distro.configurator import LOGS, METRICS, OtelextConfigurator, missing
 from otelext.distro.gpus import GPUS
@@ -95,6 +95,7 @@ def _complete(config: Config) -> None:
     for step in (
         quiet.quieten,
         _keep_contexts,
+        lambda: privacy.prepare(config),
         lambda: _adopt(config),
         lambda: exemplars.prepare(config.exemplar_ratio),
         lambda: LEAVING.prepare(config.shutdown_timeout),

@@ -15,6 +15,7 @@ from otelext.processors.redaction import exceptions
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import NAMES
 from otelext.processors.redaction.rules import PROCESS, Rules
+from otelext.processors.redaction.samples import LOGS, SAMPLES, of_logs
 from otelext.processors.redaction.scopes import resource_of, scope_of
 from otelext.processors.redaction.text import REDACTED, Constant
 
@@ -66,6 +67,7 @@ class RedactingLogRecordExporter(LogRecordExporter):
             except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
                 COUNTS.add(semconv.REDACTED_LOG_MESSAGE)
                 report("otelext left a log record out that could not be redacted (%s)", type(error).__qualname__)
+        SAMPLES.take(LOGS, of_logs(leaving))
         return self.exporter.export(leaving) if leaving else LogRecordExportResult.SUCCESS
 
     def shutdown(self) -> None:

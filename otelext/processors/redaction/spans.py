@@ -17,6 +17,7 @@ from otelext.processors.redaction import exceptions
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import NAMES
 from otelext.processors.redaction.rules import PROCESS, Rules
+from otelext.processors.redaction.samples import SAMPLES, TRACES, of_spans
 from otelext.processors.redaction.scopes import resource_of, scope_of
 from otelext.processors.redaction.text import REDACTED
 
@@ -54,6 +55,7 @@ class RedactingSpanExporter(SpanExporter):
             except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
                 COUNTS.add(semconv.REDACTED_SPAN_ATTRIBUTE)
                 report("otelext left a span out that could not be redacted (%s)", type(error).__qualname__)
+        SAMPLES.take(TRACES, of_spans(leaving))
         return self.exporter.export(leaving) if leaving else SpanExportResult.SUCCESS
 
 
