@@ -33,4 +33,3 @@ for line in sys.stdin:
     with taken_out(MUTATIONS[name]) if name else nullcontext():
         asyncio.run(_ask())
         flushed = otelext.force_flush(10)
-    print("flushed" if flushed else "not flushed", flush=True)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
-from otelext.processors.redaction.rules import Rules
 from otelext.processors.redaction.scopes import resource_of, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from otelext.processors.redaction.rules import Rules
 
 _REDACTION: Final = "otelext.processors.redaction"
 

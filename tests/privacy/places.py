@@ -181,9 +181,7 @@ _SERVICE: Final = (
         opened_by="metric_attributes",
     ),
     *_all("service", "resident number as a metric attribute", opened_by="metric_attributes", kind=RESIDENT_NUMBER),
-    *_all(
-        "service", "baggage of no named key", "tenant that is not declared", "user id", "request id in baggage"
-    ),
+    *_all("service", "baggage of no named key", "tenant that is not declared", "user id", "request id in baggage"),
 )
 
 _CLIENT: Final = (

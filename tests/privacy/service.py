@@ -161,7 +161,7 @@ def attribute_key(secret: str) -> None:
 def attribute_of_a_wrong_type(secret: str) -> None:
     with tracer.start_as_current_span("admit") as span:
         span.set_attribute(secret, object())  # type: ignore[arg-type]
-        span.set_attribute("clinic.patient", {"name": secret})  # type: ignore[dict-item]
+        span.set_attribute("clinic.patient", {"name": secret})
 
 
 @place
@@ -173,7 +173,7 @@ def list_value(secret: str) -> None:
 @place
 def bytes_value(secret: str) -> None:
     with tracer.start_as_current_span("admit") as span:
-        span.set_attribute("clinic.scan", secret.encode())  # type: ignore[arg-type]
+        span.set_attribute("clinic.scan", secret.encode())
 
 
 @place
@@ -268,7 +268,9 @@ def scope_attribute(secret: str) -> None:
 @place
 def httpx_call(secret: str) -> None:
     """As `opentelemetry-instrumentation-httpx` tells of a call, which need not be installed."""
-    with trace.get_tracer("opentelemetry.instrumentation.httpx").start_as_current_span("GET", kind=SpanKind.CLIENT) as s:
+    with trace.get_tracer("opentelemetry.instrumentation.httpx").start_as_current_span(
+        "GET", kind=SpanKind.CLIENT
+    ) as s:
         s.set_attributes(
             {
                 "http.request.method": "GET",
@@ -398,11 +400,11 @@ def function_of_made_up_code(secret: str) -> None:
 def _run(source: str, filename: str, name: str, message: str) -> None:
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     scope: dict[str, Any] = {}
-    exec(compile(source, filename, "exec"), scope)  # noqa: S102  # rule engines and notebooks do
+    exec(compile(source, filename, "exec"), scope)  # rule engines and notebooks do
     try:
         scope[name]()
     except ValueError:
-        log.error(message, exc_info=True)  # noqa: LOG014, G201  # it is handled
+        log.error(message, exc_info=True)  # noqa: G201  # it is handled
 
 
 # --- logs -----------------------------------------------------------------------------------------
@@ -511,13 +513,13 @@ def stack_info(secret: str) -> None:
     source = f"def admit(log):\n    log.warning('with a stack', stack_info=True)  # {secret}\n"
     linecache.cache["<clinic-9>"] = (len(source), None, source.splitlines(keepends=True), "<clinic-9>")
     scope: dict[str, Any] = {}
-    exec(compile(source, "<clinic-9>", "exec"), scope)  # noqa: S102  # rule engines and notebooks do
+    exec(compile(source, "<clinic-9>", "exec"), scope)  # rule engines and notebooks do
     scope["admit"](log)
 
 
 @place
 def logger_name(secret: str) -> None:
-    logging.getLogger(f"clinic.{secret}").warning("said by a logger of its own")  # noqa: G004  # no message
+    logging.getLogger(f"clinic.{secret}").warning("said by a logger of its own")  # no message
 
 
 @place
@@ -759,7 +761,7 @@ def _baggage(key: str, value: str) -> Iterator[None]:
 
 @place
 def prompt_of_the_openai_client(secret: str) -> None:
-    import openai  # noqa: PLC0415  # a second of its own
+    import openai  # a second of its own
 
     with openai.OpenAI(base_url=os.environ["CANARY_OPENAI"], api_key="none", max_retries=0) as client:
         for stream in (False, True):
@@ -772,8 +774,8 @@ def prompt_of_the_openai_client(secret: str) -> None:
 
 @place
 def error_of_the_openai_client(secret: str) -> None:
-    import openai  # noqa: PLC0415  # a second of its own
+    import openai  # a second of its own
 
-    with openai.OpenAI(base_url=os.environ["CANARY_OPENAI"], api_key=secret, max_retries=0) as client:
-        with suppress(openai.NotFoundError):
-            client.chat.completions.create(model="none", messages=[{"role": "user", "content": "Who?"}], user=secret)
+    server = os.environ["CANARY_OPENAI"]
+    with suppress(openai.NotFoundError), openai.OpenAI(base_url=server, api_key=secret, max_retries=0) as client:
+        client.chat.completions.create(model="none", messages=[{"role": "user", "content": "Who?"}], user=secret)

@@ -82,7 +82,9 @@ def test_metrics_arrive_and_add_up_without_the_attributes_that_were_taken_away(l
 
 
 def test_what_was_taken_away_is_counted_by_kind(left: Left) -> None:
-    kinds = {p.attributes[semconv.REDACTED_KIND]: p.value for p in left.receiver.last_points(semconv.REDACTED_TOTAL.name)}
+    kinds = {
+        p.attributes[semconv.REDACTED_KIND]: p.value for p in left.receiver.last_points(semconv.REDACTED_TOTAL.name)
+    }
     assert set(kinds) >= {
         "span_attribute",
         "span_name",
@@ -113,7 +115,7 @@ def test_a_user_arrives_as_a_hash_under_our_key_and_an_undeclared_tenant_as_othe
     assert not any(semconv.USER_ID in point.attributes for point in left.receiver.points)
 
 
-def test_lines_of_JSON_carry_the_trace_that_they_belong_to(left: Left) -> None:
+def test_lines_of_json_carry_the_trace_that_they_belong_to(left: Left) -> None:
     traces = {span.message.trace_id.hex() for span in left.receiver.spans}
     (line,) = (record for record in left.records if "a document came" in record.values())
     assert traces & {value for value in line.values() if isinstance(value, str)}

@@ -20,8 +20,6 @@ from tests.privacy.running import LOG_FILE, ROOT, Left, Receiver, read
 from tests.privacy.traces_of import DIGITS, said
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.privacy.traces_of import Secret
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the example's models are installed on Linux")

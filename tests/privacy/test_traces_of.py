@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
     from tests.privacy.traces_of import Secret
 
+
+def hashed(name: str, encode: Callable[[bytes], bytes]) -> Callable[[str], bytes]:
+    return lambda text: encode(hashlib.new(name, text.encode()).digest())
+
+
 FORMS: dict[str, Callable[[str], bytes]] = {
     "text": lambda text: text.encode(),
     "lower case": lambda text: text.lower().encode(),
@@ -48,7 +53,7 @@ FORMS: dict[str, Callable[[str], bytes]] = {
     "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")),
     "base32": lambda text: base64.b32encode(b"---" + text.encode()),
     **{
-        f"{name}, {form}": lambda text, name=name, encode=encode: encode(hashlib.new(name, text.encode()).digest())
+        f"{name}, {form}": hashed(name, encode)
         for name in ("md5", "sha1", "sha256", "sha512", "blake2b")
         for form, encode in {
             "hexadecimal": lambda digest: digest.hex().encode(),
