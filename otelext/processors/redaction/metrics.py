@@ -20,6 +20,7 @@ from otelext.capture.failure import report
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.points import merged
 from otelext.processors.redaction.rules import PROCESS, Rules
+from otelext.processors.redaction.samples import METRICS, SAMPLES, of_metrics
 from otelext.processors.redaction.scopes import resource_of, scope_of
 
 if TYPE_CHECKING:
@@ -131,11 +132,13 @@ def _forget(reader: Any) -> None:
 def _leaving(data: MetricsData, rules: Rules | None) -> MetricsData | None:
     """What leaves of a batch, None for nothing at all."""
     try:
-        return redact(data, PROCESS.rules if rules is None else rules)
+        leaving = redact(data, PROCESS.rules if rules is None else rules)
     except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
         COUNTS.add(semconv.REDACTED_METRIC)
         report("otelext left metrics out that could not be redacted (%s)", type(error).__qualname__)
         return None
+    SAMPLES.take(METRICS, of_metrics(leaving))
+    return leaving
 
 
 def redact(data: MetricsData, rules: Rules) -> MetricsData:

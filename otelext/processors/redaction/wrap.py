@@ -132,8 +132,8 @@ def _log(processor: Any) -> Any:
 
 
 def _reader(reader: Any) -> Any:
-    if isinstance(reader, MetricReader):
-        redact_reader(reader)
+    if isinstance(reader, MetricReader) and not redact_reader(reader):
+        _remember(reader)
     return reader
 
 
@@ -158,10 +158,15 @@ def _is_ours(processor: object) -> bool:
     return type(processor).__module__.startswith(_OURS)
 
 
-def _may_stand_in(processor: object) -> bool:
-    kind = f"{type(processor).__module__}.{type(processor).__qualname__}"
+def _remember(unwrapped: object) -> str:
+    kind = f"{type(unwrapped).__module__}.{type(unwrapped).__qualname__}"
     if kind not in PROCESS.unwrapped:
         PROCESS.unwrapped = (*PROCESS.unwrapped, kind)
+    return kind
+
+
+def _may_stand_in(processor: object) -> bool:
+    kind = _remember(processor)
     if PROCESS.rules.captures("unwrapped_exporters"):
         report(
             "otelext: %s has no exporter that redaction could be put around: it gets everything, as"
