@@ -444,7 +444,8 @@ def object_that_fails_to_be_shown(secret: str) -> None:
         __repr__ = __str__
 
     log.warning("patient %s came", Patient())
-    with tracer.start_as_current_span("admit") as span:
+    # The SDK's own span raises what the object does.
+    with suppress(ValueError), tracer.start_as_current_span("admit") as span:
         span.set_attribute("clinic.object", Patient())  # type: ignore[arg-type]
 
 
