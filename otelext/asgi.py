@@ -1,4 +1,4 @@
-"""Pure ASGI middleware: the moment of entry, the request's id, and whether the client is gone.
+"""Pure ASGI middleware: the moment of entry, the request's id, whose baggage it is, and whether the client is gone.
 
 https://asgi.readthedocs.io/en/latest/specs/www.html. A client's hang-up is learned from what the application itself
 asks for: `http.disconnect` or `websocket.disconnect` that it receives (Starlette listens while it streams), or a `send`
@@ -25,6 +25,7 @@ from opentelemetry.context import attach, get_current, set_value
 from opentelemetry.trace import SpanKind, get_current_span
 
 from otelext import semconv
+from otelext.capture.baggage import BAGGAGE, entries, from_outside
 from otelext.capture.context import REQUEST_KEY
 from otelext.capture.failure import report
 from otelext.capture.inference import OPEN, Inference
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 _SCOPE_KEY: Final = "otelext.request"
 _HEADER: Final = semconv.REQUEST_ID_HEADER.encode("ascii")
+_BAGGAGE: Final = b"baggage"
 _PATTERN: Final = re.compile(semconv.REQUEST_ID_PATTERN.encode("ascii"))
 _DISCONNECTS: Final = frozenset({"http.disconnect", "websocket.disconnect"})
 _WITH_HEADERS: Final = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
@@ -88,7 +90,10 @@ class OtelextMiddleware:
             span.set_attribute(semconv.REQUEST_ID, request.request_id)
         watched = _Watched(request, receive, send)
         outer = get_current()
-        attach(set_value(REQUEST_KEY, request, outer))
+        inner = set_value(REQUEST_KEY, request, outer)
+        if not BAGGAGE.trust and entries(outer) and any(name == _BAGGAGE for name, _ in scope.get("headers", ())):
+            inner = from_outside(inner)
+        attach(inner)
         try:
             await self.app(scope, watched.receive, watched.send)
         finally:

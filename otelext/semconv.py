@@ -64,6 +64,9 @@ RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 # https://opentelemetry.io/docs/specs/semconv/general/attributes/ and how GenAI instrumentations use them.
 EXCEPTION_EVENT: Final = "exception"
 EXCEPTION_TYPE: Final = "exception.type"
+CODE_FILE_PATH: Final = "code.file.path"
+CODE_FUNCTION_NAME: Final = "code.function.name"
+CODE_LINE_NUMBER: Final = "code.line.number"
 ERROR_TYPE_OTHER: Final = "_OTHER"
 ABANDONED_STREAM: Final = "abandoned stream"
 """Status description by which the official GenAI instrumentations say that a stream was never read to its end."""
@@ -192,6 +195,8 @@ RESOURCE_ATTRIBUTES: Final = frozenset({CAPTURE, UNWRAPPED})
 FIRST_TOKEN_EVENT: Final = "first_token"
 INFERENCE_EVENT: Final = "vlm.inference"
 """Event name of the canonical log line."""
+EVENT_NAME_FIELDS: Final = ("otel.event.name", "event.name")
+"""Fields of a log record that name its event: the stable name and the deprecated one."""
 LINES_LEFT_OUT_EVENT: Final = "otelext.log.left_out"
 """Event name of the line that tells how many canonical lines a flood left out, where no other line tells it."""
 
@@ -366,6 +371,7 @@ MAXIMA: Final = {
     HW_PARENT: MAX_DEVICES,
     GPU_INDEX: MAX_DEVICES,
     GPU_PCI_BUS: MAX_DEVICES,
+    TENANT_ID: 0,  # declared ones alone
 }
 """Attributes with another limit than `MAX_VALUES`."""
 

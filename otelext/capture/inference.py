@@ -12,6 +12,7 @@ from opentelemetry.context import Context
 from otelext import semconv
 from otelext.capture import timing
 from otelext.capture.arguments import cost_of, count_of, text_of
+from otelext.capture.baggage import NONE, read
 from otelext.capture.binding import Binding, current_binding
 from otelext.capture.context import entered, get_current, open_inference
 from otelext.capture.delivery import Delivery
@@ -48,6 +49,7 @@ class Inference(Delivery):
         "__weakref__",
         "_task",
         "admission_ns",
+        "baggage",
         "binding",
         "cached_input_tokens",
         "collected",
@@ -134,6 +136,7 @@ class Inference(Delivery):
         self.outer_stage: RunningStage | None = None
         self.span: trace.Span | Span | None = None
         self.request: Request | None = None
+        self.baggage = NONE
         if binding is not None:  # the inert one
             self.outer = self.context = Context()
             self.end_ns = self.start_ns
@@ -147,6 +150,7 @@ class Inference(Delivery):
         if request is not None and not request.admitted:
             request.admitted = True
             self.admission_ns = max(0, self.start_ns - request.entered_ns)
+        self.baggage = baggage = read(outer)
         if (around := open_inference(outer)) is not None:
             # To the inference around it, this one is a stage named by its operation.
             self.outer_stage = RunningStage(self.operation, around, with_span=False)
@@ -156,6 +160,8 @@ class Inference(Delivery):
                 attributes[semconv.PROVIDER] = self.provider
             if self.model is not None:
                 attributes[semconv.REQUEST_MODEL] = self.model
+            if baggage:
+                attributes.update(baggage)
             try:
                 if binding.light:
                     self.span = start_span(binding, self.span_name, outer, attributes, self.wall_ns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.instrumentation.dependencies import DependencyConflictError
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]  # its module is not typed
@@ -12,6 +12,10 @@ from opentelemetry.instrumentation.environment_variables import OTEL_PYTHON_DISA
 from otelext.capture.failure import report
 from otelext.distro import processes
 from otelext.distro.variables import set_defaults
+from otelext.logs.takeover import is_correlation_asked_for
+
+_LOGGING: Final = "logging"
+"""The entry point of the logging instrumentation."""
 
 
 class OtelextDistro(BaseDistro):  # type: ignore[misc]
@@ -30,6 +34,8 @@ class OtelextDistro(BaseDistro):  # type: ignore[misc]
             DependencyConflictError: The library's version does not fit; the loader logs it and goes on.
             ImportError: The library is not there; likewise.
         """
+        if entry_point.name == _LOGGING and not is_correlation_asked_for():
+            return  # our handlers do it, without its global record factory
         try:
             instrumentor = entry_point.load()()
             if not instrumentor.is_instrumented_by_opentelemetry:

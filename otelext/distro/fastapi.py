@@ -7,16 +7,12 @@ admission holds the upload and the user's own middlewares, and answers to unhand
 from __future__ import annotations
 
 import functools
-import sys
 import types
-from importlib.abc import MetaPathFinder
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from otelext.capture.failure import report
+from otelext.distro.awaited import when_imported
 from otelext.distro.leaving import LEAVING
-
-if TYPE_CHECKING:
-    from importlib.machinery import ModuleSpec
 
 _INSTRUMENTATION: Final = "opentelemetry.instrumentation.fastapi"
 _NO_SPAN_A_CHUNK: Final = ("receive", "send")
@@ -25,45 +21,11 @@ _DEPTH: Final = 20
 
 def prepare() -> None:
     """Apply the settings as soon as the instrumentation is imported, whoever instruments the application."""
-    if (module := sys.modules.get(_INSTRUMENTATION)) is not None:
-        _apply(module)
-    elif not any(type(finder) is _Awaited for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Awaited())
-
-
-class _Awaited(MetaPathFinder):
-    """Applies the settings behind the instrumentation's own code, whoever imports it: wrapt would load all of asyncio."""
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        """As the finders behind this one say."""
-        if fullname != _INSTRUMENTATION:
-            return None
-        for finder in tuple(sys.meta_path):
-            find = None if type(finder) is _Awaited else getattr(finder, "find_spec", None)
-            spec: ModuleSpec | None = None if find is None else find(fullname, path, target)
-            if spec is not None:
-                _apply_behind(spec.loader)
-                return spec
-        return None
-
-
-def _apply_behind(loader: Any) -> None:
-    run = getattr(loader, "exec_module", None)
-    if run is None:
-        return
-
-    def exec_module(module: Any) -> None:
-        run(module)
-        sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder) is not _Awaited]
-        try:
-            _apply(module)
-        except Exception:  # noqa: BLE001  # the instrumentation goes without our settings
-            report("otelext could not set up FastAPI's instrumentation", exc_info=True)
-
-    loader.exec_module = exec_module
+    when_imported(_INSTRUMENTATION, _apply)
 
 
 def _apply(module: Any) -> None:
+    _keep_paths_out(module)
     instrumentor = module.FastAPIInstrumentor
     original = instrumentor.instrument_app
     if getattr(original, "_otelext", False):
@@ -81,6 +43,25 @@ def _apply(module: Any) -> None:
 
     instrument_app._otelext = True  # type: ignore[attr-defined]  # noqa: SLF001
     instrumentor.instrument_app = staticmethod(instrument_app)
+
+
+def _keep_paths_out(module: Any) -> None:
+    """Let no path of a request pass for a route: the instrumentation takes it where a `Host` route matches."""
+    original = getattr(module, "_get_route_details", None)
+    flatten = getattr(module, "_flatten_routes", tuple)
+    if original is None or getattr(original, "_otelext", False):
+        return
+
+    @functools.wraps(original)
+    def get_route_details(scope: Any) -> str | None:
+        route: str | None = original(scope)
+        if route is None or route != scope.get("path"):
+            return route
+        routes = getattr(scope.get("app"), "routes", ())
+        return route if any(getattr(found, "path", None) == route for found in flatten(routes)) else None
+
+    get_route_details._otelext = True  # type: ignore[attr-defined]  # noqa: SLF001
+    module._get_route_details = get_route_details  # noqa: SLF001
 
 
 def _add_middleware(app: Any) -> None:

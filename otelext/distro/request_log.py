@@ -1,15 +1,14 @@
-"""Log records of a request carry its id, and still reach the terminal where nobody configured logging."""
+"""Log records of a request carry its id and its baggage, whoever emits them."""
 
 from __future__ import annotations
 
-import logging
-import sys
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import get_current
 from opentelemetry.sdk._logs import LogRecordProcessor
 
 from otelext import semconv
+from otelext.capture.baggage import read
 from otelext.capture.failure import report
 from otelext.capture.request import request_of
 
@@ -18,18 +17,22 @@ if TYPE_CHECKING:
 
 
 class RequestIdProcessor(LogRecordProcessor):
-    """Puts `request.id` on every log record that is emitted within a request."""
+    """Puts `request.id` on every log record that is emitted within a request, and the named entries of baggage."""
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """Add the attribute, before the processors behind this one take the record."""
+        """Add the attributes, before the processors behind this one take the record."""
         record = log_record.log_record
-        request = request_of(record.context or get_current())
-        if request is None or request.request_id is None:
-            return
+        context = record.context or get_current()
+        request = request_of(context)
+        baggage = read(context)
         try:
-            record.attributes.setdefault(semconv.REQUEST_ID, request.request_id)  # type: ignore[union-attr]
+            attributes: Any = record.attributes
+            if request is not None and request.request_id is not None:
+                attributes.setdefault(semconv.REQUEST_ID, request.request_id)
+            for key, value in baggage.items():
+                attributes.setdefault(key, value)
         except Exception:  # noqa: BLE001  # the record goes without
-            report("otelext could not put the request's id on a log record", exc_info=True)
+            report("otelext could not put the request's id or baggage on a log record", exc_info=True)
 
     def enabled(self, **_: Any) -> bool:
         """It emits nothing itself, so that the others decide."""
@@ -58,37 +61,3 @@ def put_first(provider: Any) -> bool:
         with processors._lock:  # noqa: SLF001  # the SDK offers appending alone
             processors._log_record_processors = (RequestIdProcessor(), *members)  # noqa: SLF001
     return True
-
-
-def keep_last_resort() -> None:
-    """Let warnings reach standard error as before where only the instrumentation's handler is there to take them.
-
-    Python prints a warning by `logging.lastResort` when no handler takes it. The handler that exports log records
-    is one, so that without this a program that never configured logging would fall silent.
-    """
-    module = sys.modules.get("opentelemetry.instrumentation.logging.handler")
-    if module is None:  # not loaded, hence no handler of it
-        return
-    exporting: type[logging.Handler] = module.LoggingHandler
-
-    def last_resort(record: logging.LogRecord) -> bool:
-        last = logging.lastResort
-        if last is not None and record.levelno >= last.level and not _is_taken(record.name, exporting):
-            last.handle(record)
-        return True
-
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, exporting) and not getattr(handler, "_otelext_last_resort", False):
-            handler._otelext_last_resort = True  # type: ignore[attr-defined]  # noqa: SLF001
-            handler.addFilter(last_resort)
-
-
-def _is_taken(name: str, exporting: type[logging.Handler]) -> bool:
-    """Whether a handler other than the exporting one takes what the logger `name` logs."""
-    known = logging.Logger.manager.loggerDict.get(name)
-    logger: logging.Logger | None = known if isinstance(known, logging.Logger) else logging.getLogger()
-    while logger is not None:
-        if any(not isinstance(handler, exporting) for handler in logger.handlers):
-            return True
-        logger = logger.parent if logger.propagate else None
-    return False

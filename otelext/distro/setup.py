@@ -11,7 +11,19 @@ from opentelemetry import _logs, metrics
 from otelext import _attach, semconv
 from otelext.capture.binding import current_binding
 from otelext.capture.failure import report
-from otelext.distro import exemplars, fastapi, privacy, processes, quiet, request_log, sigterm, views
+from otelext.distro import (
+    baggage,
+    celery,
+    exemplars,
+    fastapi,
+    log_lines,
+    privacy,
+    processes,
+    quiet,
+    request_log,
+    sigterm,
+    views,
+)
 from otelext.distro.config import Config, read
 from otelext.distro.configurator import LOGS, METRICS, OtelextConfigurator, missing
 from otelext.distro.gpus import GPUS
@@ -53,7 +65,8 @@ def post_instrument() -> None:
     """Finish what needs the instrumentations in place. Never raises."""
     if processes.is_bookkeeping() or processes.is_disabled():
         return
-    _guarded(request_log.keep_last_resort)
+    _guarded(log_lines.settle)
+    _guarded(celery.settle)
 
 
 def configure(**overrides: Any) -> None:
@@ -78,7 +91,8 @@ def configure(**overrides: Any) -> None:
     _complete(config)
     if config.instrument and not _SETUP.instrumented:
         _guarded(_instrument)
-    _guarded(request_log.keep_last_resort)
+    _guarded(log_lines.settle)
+    _guarded(celery.settle)
 
 
 def _instrument() -> None:
@@ -96,11 +110,14 @@ def _complete(config: Config) -> None:
         quiet.quieten,
         _keep_contexts,
         lambda: privacy.prepare(config),
+        lambda: baggage.prepare(config),
+        lambda: log_lines.prepare(config),
         lambda: _adopt(config),
         lambda: exemplars.prepare(config.exemplar_ratio),
         lambda: LEAVING.prepare(config.shutdown_timeout),
         lambda: _prepare_sigterm(config),
         fastapi.prepare,
+        celery.prepare,
         lambda: GPUS.prepare(config),
         processes.warn_of_shared_instance_id,
     ):

@@ -8,12 +8,16 @@ from otelext import semconv
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from typing import Any
 
 
 class ValueLimits:
     """At most so many distinct values for each attribute in this process; what comes later becomes `other`.
 
     Declared values always keep their place; values that come with requests share what is left.
+
+    Attributes:
+        asked: Attributes that metrics have only because the user named them.
     """
 
     def __init__(self, maximum: int = semconv.MAX_VALUES, maxima: Mapping[str, int] | None = None) -> None:
@@ -23,6 +27,7 @@ class ValueLimits:
             maximum: Distinct values of an attribute.
             maxima: Other numbers for some attributes; the catalogue's if None.
         """
+        self.asked: frozenset[str] = frozenset()
         self._maximum = maximum
         self._maxima = semconv.MAXIMA if maxima is None else maxima
         self._admitted: dict[str, set[str]] = {}
@@ -35,6 +40,13 @@ class ValueLimits:
         declared = self._declared.setdefault(key, [])
         if not any(known is values for known in declared):
             declared.append(values)
+
+    def tenant_in(self, attributes: Mapping[str, Any]) -> str | None:
+        """The tenant that metrics name, out of a request's baggage or a span's attributes; None unless asked for."""
+        if semconv.TENANT_ID not in self.asked:
+            return None
+        tenant = attributes.get(semconv.TENANT_ID)
+        return tenant if isinstance(tenant, str) else semconv.OTHER
 
     def forget(self) -> None:
         """Forget which values were admitted; declared ones keep their places."""

@@ -30,6 +30,7 @@ _KIND = (
     semconv.MODEL_VERSION,
     semconv.OUTCOME,
     semconv.ERROR_TYPE,
+    semconv.TENANT_ID,
 )
 
 
@@ -39,9 +40,9 @@ class _InferenceSeries:
     __slots__ = ("_model", "_stages", "_to", "by_model", "common", "ended", "input", "output", "whole")
 
     def __init__(self, kind: Kind, to: Instruments) -> None:
-        operation, provider, model, model_version, outcome, error_type = kind
+        operation, provider, model, model_version, outcome, error_type, tenant = kind
         self._to = to
-        self._model = _model_key(model, model_version)
+        self._model = _model_key(model, model_version, tenant)
         self._stages: dict[str, AttributeSet] = {}
         common = (*given(semconv.OPERATION, operation), *given(semconv.PROVIDER, provider), *self._model)
         ended = given(semconv.OUTCOME, outcome)
@@ -71,6 +72,7 @@ def _series_of(inference: Inference, to: Instruments) -> _InferenceSeries:
         inference.model_version if inference.model is not None else None,
         (inference.settled or Outcome.ABANDONED).value,
         inference.error_type,
+        to.limits.tenant_in(inference.baggage) if to.limits.asked else None,
     )
     kept = to.kept
     found: _InferenceSeries | None = kept.get(kind)
@@ -139,7 +141,7 @@ def record_stage(running: RunningStage, to: Instruments) -> None:
         model: Key = ()
         context, sampled = _NO_SPAN, False
     else:
-        model = _model_key(inference.model, inference.model_version)
+        model = _model_key(inference.model, inference.model_version, to.limits.tenant_in(inference.baggage))
         context, sampled = _exemplar(inference.span, inference.context)
     attributes = to.attribute_set(((semconv.STAGE, running.name), *model))
     _record_stage(running, attributes, context, sampled=sampled)
@@ -156,10 +158,11 @@ def _record_stage(running: RunningStage, attributes: AttributeSet, context: Cont
     )
 
 
-def _model_key(model: str | None, version: str | None) -> Key:
+def _model_key(model: str | None, version: str | None, tenant: str | None) -> Key:
     return (
         *given(semconv.REQUEST_MODEL, model),
         *given(semconv.MODEL_VERSION, version if model is not None else None),
+        *given(semconv.TENANT_ID, tenant),
     )
 
 

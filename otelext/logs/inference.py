@@ -1,7 +1,8 @@
-"""The canonical line: one an inference, at its end, through the global logger provider and as a JSON line."""
+"""The canonical line: one an inference, at its end, through the global logger provider and as a line of the room's."""
 
 from __future__ import annotations
 
+import logging
 import os
 from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from opentelemetry import _logs as logs_api
 from opentelemetry._logs import NoOpLogger, SeverityNumber
 from opentelemetry.context import Context
-from opentelemetry.trace import INVALID_SPAN
+from opentelemetry.trace import INVALID_SPAN, get_current_span
 
 from otelext import semconv
 from otelext._version import __version__
@@ -17,8 +18,10 @@ from otelext.capture.binding import rebind
 from otelext.capture.context import SPAN_KEY
 from otelext.capture.failure import report
 from otelext.emit.process import WORKER
+from otelext.logs.entry import Entry
 from otelext.logs.line import attributes_of
 from otelext.logs.rate import RateLimit
+from otelext.processors.redaction.rules import PROCESS
 from otelext.processors.redaction.text import Constant
 
 if TYPE_CHECKING:
@@ -28,15 +31,22 @@ if TYPE_CHECKING:
 
 PER_SECOND: Final = 100.0
 _FAILED: Final = (semconv.Outcome.ERROR, semconv.Outcome.TIMEOUT)
-_ENDED: Final = Constant("inference ended")
-_LEFT_OUT: Final = Constant("lines of inferences were left out")
+_INFERENCE: Final = Constant(semconv.INFERENCE_EVENT), Constant("inference ended")
+_LEFT_OUT: Final = Constant(semconv.LINES_LEFT_OUT_EVENT), Constant("lines of inferences were left out")
 
 
-class Line(NamedTuple):
-    """One log record of ours.
+_LEVELS: Final = {
+    SeverityNumber.INFO: logging.INFO,
+    SeverityNumber.WARN: logging.WARNING,
+    SeverityNumber.ERROR: logging.ERROR,
+}
+
+
+class _Line(NamedTuple):
+    """A line before it is written.
 
     Attributes:
-        timestamp: Unix time in nanoseconds.
+        time_ns: Unix time in nanoseconds.
         severity: OpenTelemetry's severity.
         event: Event name.
         body: A constant sentence.
@@ -44,12 +54,22 @@ class Line(NamedTuple):
         attributes: Values as they are inside the process.
     """
 
-    timestamp: int
+    time_ns: int
     severity: SeverityNumber
-    event: str
+    event: Constant
     body: Constant
     context: Context
     attributes: Mapping[str, Any]
+
+    def entry(self) -> Entry:
+        """What leaves of it, as the room writes it."""
+        entry = Entry(self.time_ns, _LEVELS[self.severity], semconv.SCOPE_NAME)
+        entry.event, entry.body = self.event, self.body
+        entry.attributes = PROCESS.rules.attributes(self.attributes, semconv.REDACTED_LOG_ATTRIBUTE)
+        span = get_current_span(self.context).get_span_context()
+        if span.is_valid:
+            entry.trace_id, entry.span_id, entry.trace_flags = span.trace_id, span.span_id, int(span.trace_flags)
+        return entry
 
 
 class InferenceLines:
@@ -63,7 +83,7 @@ class InferenceLines:
         self,
         *,
         per_second: float = PER_SECOND,
-        write: Callable[[Line], None] | None = None,
+        write: Callable[[Entry], None] | None = None,
         clock: Callable[[], int] = monotonic_ns,
     ) -> None:
         self._limit = RateLimit(per_second, clock)
@@ -71,7 +91,7 @@ class InferenceLines:
         self._provider: object = None
         self._logger: logs_api.Logger = NoOpLogger(semconv.SCOPE_NAME)
 
-    def set(self, *, per_second: float, write: Callable[[Line], None] | None, clock: Callable[[], int]) -> None:
+    def set(self, *, per_second: float, write: Callable[[Entry], None] | None, clock: Callable[[], int]) -> None:
         """Go on with other settings; what was left out so far is still told."""
         untold = self._limit.over(at_once=True)
         self._limit = RateLimit(per_second, clock)
@@ -92,11 +112,10 @@ class InferenceLines:
             attributes = attributes_of(inference)
             if left_out:
                 attributes[semconv.LINES_LEFT_OUT] = left_out
-            line = Line(
+            line = _Line(
                 inference.wall(inference.end_ns or inference.start_ns),
                 SeverityNumber.ERROR if failed else SeverityNumber.INFO,
-                semconv.INFERENCE_EVENT,
-                _ENDED,
+                *_INFERENCE,
                 _span_alone(inference),
                 attributes,
             )
@@ -112,11 +131,11 @@ class InferenceLines:
         left_out = self._limit.over(at_once=flushing)
         if left_out:
             attributes = {semconv.LINES_LEFT_OUT: left_out}
-            line = Line(time_ns(), SeverityNumber.WARN, semconv.LINES_LEFT_OUT_EVENT, _LEFT_OUT, _NO_SPAN, attributes)
+            line = _Line(time_ns(), SeverityNumber.WARN, *_LEFT_OUT, _NO_SPAN, attributes)
             if not self._emit(line):
                 self._limit.untold(left_out)
 
-    def _emit(self, line: Line) -> bool:
+    def _emit(self, line: _Line) -> bool:
         """Whether it was written, or there is nowhere to write it to."""
         tried = written = 0
         logger = self._current_logger()
@@ -124,7 +143,7 @@ class InferenceLines:
             tried += 1
             try:
                 logger.emit(
-                    timestamp=line.timestamp,
+                    timestamp=line.time_ns,
                     context=line.context,
                     severity_number=line.severity,
                     severity_text=line.severity.name,
@@ -138,7 +157,7 @@ class InferenceLines:
         if self._write is not None:
             tried += 1
             try:
-                self._write(line)
+                self._write(line.entry())
                 written += 1
             except Exception:  # noqa: BLE001  # a full disk, a closed stream
                 report("otelext could not write the line of an inference", exc_info=True)
@@ -171,14 +190,15 @@ if hasattr(os, "register_at_fork"):
 def install(
     *,
     per_second: float = PER_SECOND,
-    write: Callable[[Line], None] | None = None,
+    write: Callable[[Entry], None] | None = None,
     clock: Callable[[], int] = monotonic_ns,
 ) -> None:
     """Have a line written for each inference from now on; called again, other settings hold.
 
     Args:
         per_second: Lines a second at most, besides those of errors and time-outs; 0 for these alone.
-        write: Takes each line for the log file or terminal; None for OTLP alone.
+        write: Writes what leaves of each line to the log file or terminal, as `LinesHandler.publish` does; None for
+            OTLP alone.
         clock: Nanoseconds that never run backwards, by which floods are told.
     """
     _LINES.set(per_second=per_second, write=write, clock=clock)

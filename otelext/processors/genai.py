@@ -163,7 +163,10 @@ class ForeignInference:
         if not taken or context is None:
             return
         at = _Measurement(to, self.span.end_time or 0, _Ended(context, self.span.attributes))
-        model: Key = () if found.model is None else ((semconv.REQUEST_MODEL, found.model),)
+        model: Key = (
+            *given(semconv.REQUEST_MODEL, found.model),
+            *given(semconv.TENANT_ID, to.limits.tenant_in(self.span.attributes or {})),
+        )
         named: Key = (*given(semconv.OPERATION, found.operation), *given(semconv.PROVIDER, found.provider), *model)
         ended = (semconv.OUTCOME, found.outcome.value)
         if taken & _INFERENCE:

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 
 from otelext.capture.failure import report
+from otelext.processors.baggage import BaggageSpanProcessor
 from otelext.processors.genai import GenAISpanProcessor
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from otelext.emit.worker import Worker
 
 _MULTI: Final = (SynchronousMultiSpanProcessor, ConcurrentMultiSpanProcessor)
-_IGNORE_STARTS: Final = (BatchSpanProcessor, SimpleSpanProcessor, GenAISpanProcessor)
+# What the one for baggage does at a start, capture does itself for our spans.
+_IGNORE_STARTS: Final = (BatchSpanProcessor, SimpleSpanProcessor, GenAISpanProcessor, BaggageSpanProcessor)
 
 
 def join(provider: Any, worker: Worker) -> None:  # the SDK's TracerProvider, or a subclass

@@ -20,7 +20,7 @@ name = "opentelemetry.instrumentation.fastapi"
 AFTER = """
 module = importlib.import_module(name)
 assert module.FastAPIInstrumentor.instrument_app._otelext
-assert not [finder for finder in sys.meta_path if type(finder).__module__ == "otelext.distro.fastapi"]
+assert not [finder for finder in sys.meta_path if name in getattr(finder, "waiting", ())]
 """
 WAYS = {
     "import": "",

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk._logs import ReadableLogRecord
 
-    from otelext.logs.inference import Line
+    from otelext.logs.entry import Entry
     from otelext.testing import Captured
 
 SECOND = 1_000_000_000
@@ -68,7 +68,7 @@ class Written:
 
     def __init__(self) -> None:
         self.exporter = InMemoryLogRecordExporter()
-        self.lines: list[Line] = []
+        self.lines: list[Entry] = []
         self.clock = Clock()
 
     def records(self, event: str = semconv.INFERENCE_EVENT) -> list[ReadableLogRecord]:
@@ -197,8 +197,10 @@ def test_a_line_stands_in_the_trace_of_its_inference(captured: Captured, written
     assert entry.timestamp == span.end_time
     assert (entry.body, entry.severity_text, entry.severity_number) == ("inference ended", "INFO", SeverityNumber.INFO)
     (line,) = written.lines
-    assert trace.get_current_span(line.context).get_span_context() == span.context
-    assert len(line.context) == 1  # the request's own values are not kept alive
+    assert (line.trace_id, line.span_id, line.trace_flags) == (entry.trace_id, entry.span_id, int(entry.trace_flags))
+    assert (line.time_ns, line.body, line.severity_text) == (entry.timestamp, entry.body, entry.severity_text)
+    assert line.logger == semconv.SCOPE_NAME
+    assert len(entry.context or {}) == 1  # the request's own values are not kept alive
 
 
 def test_an_inference_that_is_not_sampled_has_a_line_with_its_own_ids(written: Written) -> None:
@@ -334,18 +336,18 @@ def test_when_the_flood_is_over_a_line_of_its_own_tells(captured: Captured, writ
     written.clock.now += SECOND
     lines.poll(flushing=False)
     line = written.lines[-1]
-    assert (line.event, line.severity, dict(line.attributes)) == (
+    assert (line.event, line.severity_text, dict(line.attributes)) == (
         semconv.LINES_LEFT_OUT_EVENT,
-        SeverityNumber.WARN,
+        "WARN",
         {semconv.LINES_LEFT_OUT: 1},
     )
-    assert not trace.get_current_span(line.context).get_span_context().is_valid
+    assert (line.trace_id, line.span_id) == (0, 0)
 
 
 def test_the_worker_tells_by_itself_when_the_flood_is_over(written: Written) -> None:
     told = threading.Event()
 
-    def write(line: Line) -> None:
+    def write(line: Entry) -> None:
         if line.event == semconv.LINES_LEFT_OUT_EVENT:
             told.set()
 
@@ -393,7 +395,7 @@ def test_where_nothing_can_be_written_nothing_fails_and_nothing_is_forgotten(
     broken.add_log_record_processor(BrokenProcessor(Broken()))
     set_logs(monkeypatch, broken)
 
-    def full(_: Line) -> None:
+    def full(_: Entry) -> None:
         raise OSError("no space left")
 
     with capture() as captured:
@@ -413,7 +415,7 @@ def test_where_nothing_can_be_written_nothing_fails_and_nothing_is_forgotten(
 
 
 def test_one_way_that_fails_does_not_hold_the_other_up(monkeypatch: pytest.MonkeyPatch, written: Written) -> None:
-    def full(_: Line) -> None:
+    def full(_: Entry) -> None:
         raise OSError("no space left")
 
     with capture():
@@ -434,7 +436,7 @@ def test_without_providers_there_is_a_line_all_the_same(monkeypatch: pytest.Monk
     assert otelext.force_flush(10)
     (line,) = written.lines
     assert line.attributes[semconv.TIME_TO_FIRST_TOKEN] > 0
-    assert not trace.get_current_span(line.context).get_span_context().is_valid
+    assert (line.trace_id, line.span_id) == (0, 0)
     assert written.exporter.get_finished_logs() == ()
 
 

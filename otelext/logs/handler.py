@@ -1,0 +1,83 @@
+"""The handler that makes OTLP log records: the logging instrumentation's, with message and arguments apart."""
+
+from __future__ import annotations
+
+import logging
+from time import time_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry._logs import LogRecord, get_logger
+from opentelemetry.instrumentation.logging.handler import LoggingHandler
+
+from otelext import semconv
+from otelext.capture.context import get_current
+from otelext.capture.failure import report
+from otelext.logs.entry import entry_of
+from otelext.processors.redaction.text import short_path
+
+if TYPE_CHECKING:
+    from otelext.logs.entry import Entry
+
+_MAX_PATHS: Final = 4096
+_paths: Final[dict[str, str]] = {}
+
+
+class OtlpHandler(LoggingHandler):
+    """Hands log records to the OpenTelemetry SDK, of each what may leave alone."""
+
+    def _translate(self, record: logging.LogRecord) -> LogRecord:
+        entry = entry_of(record)
+        attributes = _raw(entry)
+        if self._log_code_attributes:
+            attributes[semconv.CODE_FILE_PATH] = _path(record.pathname)
+            attributes[semconv.CODE_FUNCTION_NAME] = record.funcName
+            attributes[semconv.CODE_LINE_NUMBER] = record.lineno
+        return _record(entry, attributes)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Emit a record. Never raises, as the instrumentation's would where a processor does."""
+        try:
+            super().emit(record)
+        except Exception as error:  # noqa: BLE001  # a processor of the user's
+            report("otelext could not emit a log record (%s)", type(error).__qualname__)
+
+    def publish(self, entry: Entry) -> None:
+        """Emit an entry that is no record's. Never raises."""
+        if entry.level < self.level or self._is_emitting.get():
+            return
+        token = self._is_emitting.set(True)
+        try:
+            get_logger(entry.logger, logger_provider=self._logger_provider).emit(_record(entry, _raw(entry)))
+        except Exception as error:  # noqa: BLE001  # as above
+            report("otelext could not emit a log record (%s)", type(error).__qualname__)
+        finally:
+            self._is_emitting.reset(token)
+
+
+def _record(entry: Entry, attributes: dict[str, Any]) -> LogRecord:
+    return LogRecord(
+        timestamp=entry.time_ns,
+        observed_timestamp=time_ns(),
+        context=get_current() or None,
+        severity_text=entry.severity_text,
+        severity_number=entry.severity,
+        body=entry.body,
+        attributes=attributes,
+        event_name=entry.event,
+    )
+
+
+def _raw(entry: Entry) -> dict[str, Any]:
+    attributes = dict(entry.attributes)
+    if entry.user is not None:
+        attributes[semconv.USER_ID] = entry.user  # the exporter hashes it, as it does those of spans
+    return attributes
+
+
+def _path(filename: str) -> str:
+    path = _paths.get(filename)
+    if path is None:
+        path = short_path(filename)
+        if len(_paths) < _MAX_PATHS:
+            _paths[filename] = path
+    return path

@@ -1,0 +1,89 @@
+"""Where lines go: the handler that writes them, and standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+from otelext.capture.failure import report
+from otelext.logs.entry import entry_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otelext.logs.entry import Entry
+
+
+class Sink(Protocol):
+    """Where lines go."""
+
+    def write(self, line: str) -> None:
+        """Write one line, given without its end. May raise."""
+
+    def close(self) -> None:
+        """Let go of files until the next line."""
+
+
+class StandardError:
+    """Whatever `sys.stderr` is at the moment."""
+
+    def write(self, line: str) -> None:
+        """Write one line at once, so that it stays in one piece where several processes write."""
+        stream = sys.stderr
+        if stream is None:
+            return
+        buffer = getattr(stream, "buffer", None)
+        if buffer is None:
+            stream.write(f"{line}\n")
+        else:
+            # In JSON what stands for half of a pair is its very escape; a locale's encoding could not hold Korean.
+            buffer.write(f"{line}\n".encode("utf-8", "backslashreplace"))
+        stream.flush()
+
+    def close(self) -> None:
+        """It is not ours to close."""
+
+
+class LinesHandler(logging.Handler):
+    """Writes each record as one line."""
+
+    def __init__(self, form: Callable[[Entry], str], sink: Sink, level: int = logging.NOTSET) -> None:
+        """Write to a sink.
+
+        Args:
+            form: Makes a line of an entry.
+            sink: Where it goes.
+            level: Level below which nothing is written.
+        """
+        super().__init__(level)
+        self.form = form
+        self.sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record. Never raises."""
+        self._write(entry_of(record))
+
+    def publish(self, entry: Entry) -> None:
+        """Write an entry that is no record's. Never raises."""
+        if entry.level < self.level:
+            return
+        self.acquire()
+        try:
+            self._write(entry)
+        finally:
+            self.release()
+
+    def _write(self, entry: Entry) -> None:
+        try:
+            self.sink.write(self.form(entry))
+        except Exception as error:  # noqa: BLE001  # a full disk, a closed pipe
+            report("otelext could not write a log line (%s)", type(error).__qualname__)
+
+    def close(self) -> None:
+        """Let go of files; a later line opens them again, since `logging.config` closes handlers that it leaves."""
+        try:
+            self.sink.close()
+        except Exception as error:  # noqa: BLE001  # a full disk
+            report("otelext could not close its log file (%s)", type(error).__qualname__)
+        super().close()
