@@ -1,0 +1,60 @@
+"""Each opt-out lets out exactly what it names, says so once at the start, and on every resource."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from otelext import semconv
+from tests.privacy.places import ALLOWED_KEY, OPENED_BY_AN_ALLOWED_KEY, PLACES
+from tests.privacy.running import Left, run
+from tests.privacy.traces_of import every, said
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def assert_exactly(left: Left, expected: set[str]) -> None:
+    found = every(left.traces)
+    unexpected = [trace for trace in left.traces if trace.secret not in expected]
+    assert not unexpected, f"what was not asked for left:\n{said(unexpected)}"
+    assert expected == found, f"what was asked for did not leave: {sorted(expected - found)}"
+
+
+@pytest.mark.parametrize("opt_out", sorted(semconv.CAPTURES))
+def test_an_opt_out_opens_what_it_names_and_nothing_else(opt_out: str, tmp_path: Path) -> None:
+    left = run(tmp_path, OTELEXT_CAPTURE=opt_out)
+    assert_exactly(left, {place.name for place in PLACES if opt_out in place.opened_by})
+    receiver = left.receiver
+    resources = [span.resource for span in receiver.spans]
+    resources += [point.resource for point in receiver.points] + [record.resource for record in receiver.logs]
+    assert all(resource.get(semconv.CAPTURE) == [opt_out] for resource in resources)
+    warnings = [line for line in left.output.splitlines() if "OTELEXT_CAPTURE" in line and opt_out in line]
+    assert len([line for line in warnings if not line.startswith("{")] or warnings) == 1, left.output
+
+
+def test_an_allowed_attribute_leaves_and_no_other(tmp_path: Path) -> None:
+    left = run(tmp_path, OTELEXT_ALLOW_ATTRIBUTES=ALLOWED_KEY)
+    assert_exactly(left, set(OPENED_BY_AN_ALLOWED_KEY))
+    assert not any(semconv.CAPTURE in span.resource for span in left.receiver.spans)
+
+
+def test_without_a_key_a_user_does_not_leave_at_all(tmp_path: Path) -> None:
+    left = run(tmp_path, OTELEXT_HASH_KEY="")
+    assert_exactly(left, set())
+    receiver = left.receiver
+    assert not any(semconv.USER_ID in span.attributes for span in receiver.spans)
+    assert not any(semconv.USER_ID in record.attributes for record in receiver.logs)
+    assert semconv.USER_ID not in "".join(left.lines)
+
+
+def test_trusted_baggage_leaves_as_the_service_would_have_set_it(tmp_path: Path) -> None:
+    left = run(tmp_path, OTELEXT_BAGGAGE_TRUST="true")
+    # It is well-formed, so that it can be told from the ids of requests by nobody.
+    assert_exactly(left, {"request id from outside in baggage"})
+
+
+def test_nothing_says_that_something_was_opened_where_nothing_is(left: Left) -> None:
+    assert not any(semconv.CAPTURE in span.resource for span in left.receiver.spans)
+    assert "OTELEXT_CAPTURE" not in left.output
