@@ -9,7 +9,7 @@ from opentelemetry import trace
 from opentelemetry.context import get_current
 
 from otelext.capture.baggage import BAGGAGE, MAX_ENTRIES, entries, from_outside
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.distro.awaited import when_imported
 from otelext.processors import baggage
 from otelext.processors.redaction.counts import COUNTS
@@ -25,7 +25,7 @@ _PROPAGATION: Final = "opentelemetry.baggage.propagation"
 def prepare(config: Config) -> None:
     """Let entries of baggage become attributes of spans and log records, and know those that headers brought."""
     if len(config.baggage_keys) > MAX_ENTRIES:
-        report("otelext: of %d keys of baggage the first %d are used", len(config.baggage_keys), MAX_ENTRIES)
+        report_setup("otelext: of %d keys of baggage the first %d are used", len(config.baggage_keys), MAX_ENTRIES)
     BAGGAGE.keys = config.baggage_keys
     BAGGAGE.trust = config.baggage_trust
     BAGGAGE.count = COUNTS.add

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.context import Context
 
 from otelext.capture.context import attach
-from otelext.capture.failure import report
+from otelext.capture.failure import report, report_setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,7 +179,7 @@ class Worker:
         self._guard(self._after_batch)
         if self._dropped != self._dropped_told:
             self._dropped_told = self._dropped
-            report("otelext's queue was full (%d records): %d were dropped so far", self.capacity, self._dropped)
+            report_setup("otelext's queue was full (%d records): %d were dropped so far", self.capacity, self._dropped)
         if flushes:
             self._poll(flushing=True)
         for flush in flushes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs, trace
 
-from otelext.capture.failure import report
+from otelext.capture.failure import report, report_setup
 from otelext.logs.console import console_line
 from otelext.logs.last_resort import keep_last_resort
 from otelext.logs.levels import Levels, levels_of
@@ -183,7 +183,7 @@ def lines_handler(form: str, sink: Sink | None = None) -> LinesHandler:
 def _lines(form: str, file: str, size: int, count: int) -> LinesHandler | None:
     name = form.strip().lower()
     if name not in FORMATS:
-        report("otelext: OTELEXT_LOG_FORMAT=%s is none of %s; %s is taken", form, ", ".join(FORMATS), JSON)
+        report_setup("otelext: OTELEXT_LOG_FORMAT=%s is none of %s; %s is taken", form, ", ".join(FORMATS), JSON)
         name = JSON
     if name == NONE:
         return None
@@ -198,12 +198,12 @@ def _sink(file: str, size: int, count: int) -> Sink:
 
         return RotatingFile(file, size, count)
     except ImportError:
-        report(
+        report_setup(
             'otelext: OTELEXT_LOG_FILE needs concurrent-log-handler (pip install "otelext[logs]"); log lines go to'
             " standard error"
         )
     except OSError as error:
-        report(
+        report_setup(
             "otelext: OTELEXT_LOG_FILE=%s can't be written (%s); log lines go to standard error", file, error.strerror
         )
     return StandardError()

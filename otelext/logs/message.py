@@ -113,6 +113,8 @@ def is_written(text: str, filename: str, frame: FrameType | None) -> bool:
 def _body(
     message: object, args: object, filename: str, rules: Rules, frame: Callable[[], FrameType | None]
 ) -> Constant:
+    if type(message) is Constant and not _is_given(args):
+        return message
     template = _templates.get((filename, message)) if type(message) is str else None
     if template is None:
         template = _template(message, filename, frame, rules)

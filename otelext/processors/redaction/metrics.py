@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from otelext import semconv
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.points import merged
 from otelext.processors.redaction.rules import PROCESS, Rules
@@ -96,7 +96,9 @@ def redact_reader(reader: Any, rules: Rules | None = None) -> bool:
     try:
         return _redact_reader(reader, rules)
     except Exception as error:  # noqa: BLE001  # slots, properties; what can't be covered is said
-        report("otelext could not cover the metric reader %s (%s)", type(reader).__qualname__, type(error).__qualname__)
+        report_setup(
+            "otelext could not cover the metric reader %s (%s)", type(reader).__qualname__, type(error).__qualname__
+        )
         return False
 
 
@@ -135,7 +137,7 @@ def _leaving(data: MetricsData, rules: Rules | None) -> MetricsData | None:
         leaving = redact(data, PROCESS.rules if rules is None else rules)
     except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
         COUNTS.add(semconv.REDACTED_METRIC)
-        report("otelext left metrics out that could not be redacted (%s)", type(error).__qualname__)
+        report_setup("otelext left metrics out that could not be redacted (%s)", type(error).__qualname__)
         return None
     SAMPLES.take(METRICS, of_metrics(leaving))
     return leaving
@@ -225,11 +227,13 @@ def _metric(given: Metric, rules: Rules) -> Metric | None:
             data, left_out = merged(data)
             if left_out:
                 COUNTS.add(semconv.REDACTED_METRIC, left_out)
-                report("otelext left points of %s out: their buckets differ, so they can't be added up", given.name)
+                report_setup(
+                    "otelext left points of %s out: their buckets differ, so they can't be added up", given.name
+                )
         return replace(given, data=data)
     except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
         COUNTS.add(semconv.REDACTED_METRIC)
-        report("otelext left a metric out that could not be redacted (%s)", type(error).__qualname__)
+        report_setup("otelext left a metric out that could not be redacted (%s)", type(error).__qualname__)
         return None
 
 
