@@ -38,6 +38,7 @@ PROGRAMS: Mapping[str, Sequence[str]] = {
     "streams": ("--rounds", "21"),
     "streams_uvicorn": ("--rounds", "5"),
     "start": ("--rounds", "9"),
+    "log_line": ("--rounds", "9"),
     "replay": ("--rounds", "3", "--repetitions", "1000"),
     "long_run": (),
     "growth": ("--rounds", "5", "--repetitions", "200"),

@@ -7,7 +7,7 @@ other threads (`worker`: otelext's, the batch processor's), and of the process w
 otelext's worker looks every 50 ms for requests that have ended, and those that it finds together cost less: here many,
 as the requests follow each other without a pause. `each request emitted alone` is what one costs where that never
 happens, waking the worker and waiting for it included. `with a line of each` writes each inference's canonical log line
-besides, through OTLP and none left out (100 a second unless set). Reading the metrics is left out of all.
+besides, as OTLP and as JSON that is discarded, none left out (beyond 100 a second they are, unless set). Reading the metrics is left out of all.
 
     python benchmarks/request_path.py [--rounds 15] [--repetitions 400] [--only NAME ...] [--json FILE] [--profile]
                                        [--peers FOLDER]
@@ -36,6 +36,7 @@ from rounds import Benchmark, main
 import otelext
 from otelext.emit.process import WORKER
 from otelext.logs import inference as canonical
+from otelext.logs.install import JSON, lines_handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,11 +122,21 @@ def ours(*, light: bool = True, sampled: bool = True, request: Callable[[], None
     return prepare
 
 
+class Nowhere:
+    """Takes lines and keeps none."""
+
+    def write(self, line: str) -> None:
+        """Discard it."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def with_lines() -> Measure:
     """With otelext and the log line of each inference."""
     tracers, *_ = set_providers(sampled=True)
     logs = set_logs()
-    canonical.install(per_second=math.inf)
+    canonical.install(per_second=math.inf, write=lines_handler(JSON, Nowhere()).publish)
     with_otelext()
 
     def flush() -> None:

@@ -152,6 +152,18 @@ TARGETS = (
         "CPU",
         1.1,
     ),
+    Target("a log line as JSON, to plain JSON logging", "log_line", "otelext, JSON", "arguments", None),
+    Target(
+        "the same, to plain JSON logging with ids and fields",
+        "log_line",
+        "otelext, JSON",
+        "arguments",
+        None,
+        "plain JSON, with ids and fields",
+    ),
+    Target(
+        "a log line as JSON and as OTLP, to plain JSON logging", "log_line", "otelext, JSON and OTLP", "arguments", None
+    ),
     Target(f"CPU of 200 streams in one loop, to {BARE}", "streams", "otelext", "CPU", 1.4),
     Target(f"their event loop's lag at p99, to {BARE}", "streams", "otelext", "lag p99", 2.0),
     Target(f"CPU of 200 streams under uvicorn, to {BARE}", "streams_uvicorn", "otelext", "CPU", None),

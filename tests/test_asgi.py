@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import MutableMapping
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry.context import get_current
+from opentelemetry import baggage
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import attach, detach, get_current
 
 import otelext
+from otelext import semconv
 from otelext.asgi import OtelextMiddleware
+from otelext.capture.baggage import BAGGAGE, read
 from otelext.capture.request import Request, request_of
 from otelext.testing import capture
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 Message = MutableMapping[str, Any]
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
@@ -293,3 +298,54 @@ async def test_a_stream_that_is_left_ends_without_the_garbage_collector(monkeypa
 
 async def test_a_consumer_that_outlives_its_request_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await left_stream(monkeypatch, goes_on=True) == "completed"
+
+
+TENANT = semconv.TENANT_ID
+
+
+@contextlib.contextmanager
+def extracted(header: str) -> Iterator[None]:
+    """The context that a server's instrumentation attaches."""
+    context = W3CBaggagePropagator().extract({"baggage": header}, get_current())
+    token = attach(context)
+    yield
+    detach(token)
+
+
+async def baggage_read(*headers: tuple[bytes, bytes], own: str | None = None) -> tuple[Any, Any]:
+    """What is used, and what goes on with outgoing requests, of baggage that came as a header."""
+    found: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        context = get_current() if own is None else baggage.set_baggage(TENANT, own)
+        await asyncio.sleep(0)
+        outgoing: dict[str, str] = {}
+        W3CBaggagePropagator().inject(outgoing, context)
+        found.append((dict(read(context)), outgoing["baggage"]))
+
+    connection = Connection()
+    connection.scope["headers"] = list(headers)
+    with extracted("tenant.id=clinic-a,user.id=u-1"):
+        await connection.run(app)
+    used, outgoing = found[0]
+    return used, outgoing
+
+
+async def test_baggage_that_a_client_sent_is_ignored_and_goes_on() -> None:
+    used, outgoing = await baggage_read((b"host", b"x"), (b"baggage", b"tenant.id=clinic-a,user.id=u-1"))
+    assert used == {}
+    assert outgoing == "tenant.id=clinic-a,user.id=u-1"
+
+
+async def test_baggage_that_the_service_sets_is_used_even_if_it_says_the_same() -> None:
+    header = (b"baggage", b"tenant.id=clinic-a,user.id=u-1")
+    assert (await baggage_read(header, own="clinic-a"))[0] == {TENANT: "clinic-a"}
+
+
+async def test_baggage_that_no_header_brought_is_the_services_own() -> None:
+    assert (await baggage_read((b"host", b"x")))[0] == {TENANT: "clinic-a", semconv.USER_ID: "u-1"}
+
+
+async def test_trusted_baggage_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BAGGAGE, "trust", True)
+    assert (await baggage_read((b"baggage", b"...")))[0] == {TENANT: "clinic-a", semconv.USER_ID: "u-1"}

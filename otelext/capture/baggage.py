@@ -93,9 +93,8 @@ def read(context: Context, *, outside: bool = False) -> Mapping[str, str]:
     """
     state = BAGGAGE
     key = state.key
-    if key is None:
-        if _MODULE not in _LOADED or (key := _learn_key()) is None:
-            return NONE
+    if key is None and (_MODULE not in _LOADED or (key := _learn_key()) is None):
+        return NONE
     if key not in context:
         return NONE
     given = entries(context)

@@ -6,7 +6,7 @@ import sys
 from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any, Final
 
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,7 @@ class _Awaited(MetaPathFinder):
                 try:
                     apply(module)
                 except Exception:  # noqa: BLE001  # the module goes without
-                    report(f"otelext could not set up {name}", exc_info=True)
+                    report_setup(f"otelext could not set up {name}", exc_info=True)
 
         loader.exec_module = exec_module
 

@@ -12,7 +12,7 @@ import sys
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.context import attach, get_current, set_value
+from opentelemetry.context import Context, attach, get_current, set_value
 from opentelemetry.trace import SpanKind, get_current_span, set_span_in_context
 
 from otelext import semconv
@@ -23,7 +23,6 @@ from otelext.capture.request import Request, request_of
 from otelext.distro.awaited import when_imported
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
 
 _SIGNALS: Final = "celery.signals"
@@ -118,7 +117,8 @@ def _before_run(task_id: Any = None, task: Any = None, **_: Any) -> None:
 def _inside(context: Context, carried: dict[str, Any]) -> Context:
     trace = carried.get(_TRACE)
     if isinstance(trace, dict) and not get_current_span(context).get_span_context().is_valid:
-        span = get_current_span(_propagator().extract(trace))
+        headers = {key: value for key, value in trace.items() if isinstance(value, str)}
+        span = get_current_span(_propagator().extract(headers, Context()))
         if span.get_span_context().is_valid:
             context = set_span_in_context(span, context)
     request_id = carried.get(_REQUEST)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from otelext import semconv
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.emit.worker import CAPACITY
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def faults(environ: Mapping[str, str]) -> list[Fault]:
 
 def _report(fault: Fault) -> None:
     # The limit is by message, hence one for each variable.
-    report(f"otelext: {fault.variable}=%r is not valid: %s; %s is taken", fault.text, fault.reason, fault.taken)
+    report_setup(f"otelext: {fault.variable}=%r is not valid: %s; %s is taken", fault.text, fault.reason, fault.taken)
 
 
 def _read(environ: Mapping[str, str], overrides: Mapping[str, Any], say: Callable[[Fault], None]) -> Config:

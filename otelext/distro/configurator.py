@@ -13,7 +13,7 @@ from opentelemetry.sdk.resources import Resource
 
 from otelext import semconv
 from otelext._version import __version__
-from otelext.capture.failure import report
+from otelext.capture.failure import report, report_setup
 from otelext.distro import exporters, processes
 from otelext.distro.request_log import RequestIdProcessor
 
@@ -43,7 +43,9 @@ class OtelextConfigurator(_OTelSDKConfigurator):
                 if len(absent) == len(_PROVIDERS):
                     super()._configure()  # type: ignore[no-untyped-call]
                 else:
-                    report("otelext: %s is not applied, since OpenTelemetry is configured already", OTEL_CONFIG_FILE)
+                    report_setup(
+                        "otelext: %s is not applied, since OpenTelemetry is configured already", OTEL_CONFIG_FILE
+                    )
                 return
             with exporters.available():
                 if len(absent) == len(_PROVIDERS):
@@ -66,7 +68,7 @@ class OtelextConfigurator(_OTelSDKConfigurator):
         except Exception as error:  # noqa: BLE001  # the service runs on with what was configured so far
             config_file = os.environ.get(OTEL_CONFIG_FILE)
             if config_file:
-                report("otelext: %s=%s can't be used: %s", OTEL_CONFIG_FILE, config_file, error)
+                report_setup("otelext: %s=%s can't be used: %s", OTEL_CONFIG_FILE, config_file, error)
             else:
                 report("otelext could not configure the OpenTelemetry SDK", exc_info=True)
 

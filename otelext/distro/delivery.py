@@ -6,7 +6,7 @@ import random
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.distro.patience import PATIENCE
 
 if TYPE_CHECKING:
@@ -74,12 +74,12 @@ def deliver(attempt: Callable[[float], T], place: str, timeout: float) -> T:
 
 
 def _say(place: str, reason: str) -> None:
-    report("otelext: telemetry does not reach %s (%s); the service runs on", place, reason)
+    report_setup("otelext: telemetry does not reach %s (%s); the service runs on", place, reason)
 
 
 def _say_refused(place: str, reason: str) -> None:
     # The whole text is the key of the limit: one line for the three signals, whatever they are answered.
-    report(
+    report_setup(
         "otelext: %s refuses telemetry (%s), which is lost: check OTEL_EXPORTER_OTLP_HEADERS; the service runs on",
         place,
         reason,

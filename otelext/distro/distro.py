@@ -9,7 +9,7 @@ from opentelemetry.instrumentation.dependencies import DependencyConflictError
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]  # its module is not typed
 from opentelemetry.instrumentation.environment_variables import OTEL_PYTHON_DISABLED_INSTRUMENTATIONS
 
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.distro import processes
 from otelext.distro.variables import set_defaults
 from otelext.logs.takeover import is_correlation_asked_for
@@ -43,4 +43,4 @@ class OtelextDistro(BaseDistro):  # type: ignore[misc]
         except (DependencyConflictError, ImportError):
             raise
         except Exception:  # noqa: BLE001  # the loader would leave all later ones out
-            report(f"otelext: the instrumentation {entry_point.name!r} failed and is left out", exc_info=True)
+            report_setup(f"otelext: the instrumentation {entry_point.name!r} failed and is left out", exc_info=True)

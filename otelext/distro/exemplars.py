@@ -13,7 +13,7 @@ from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, ExemplarFilter, T
 
 from otelext import semconv
 from otelext.capture.binding import current_binding
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.capture.span import Span
 from otelext.distro.config import variable
 from otelext.emit.exemplars import EXEMPLAR_TRACES
@@ -60,7 +60,9 @@ def prepare(ratio: float | None) -> None:
     provider = metrics.get_meter_provider()
     if not choose(provider, ratio):
         found = getattr(getattr(provider, "_sdk_config", None), "exemplar_filter", provider)
-        report("otelext: %s=%g does not hold beside %s", variable("exemplar_ratio"), ratio, type(found).__qualname__)
+        report_setup(
+            "otelext: %s=%g does not hold beside %s", variable("exemplar_ratio"), ratio, type(found).__qualname__
+        )
     instruments = current_binding().instruments
     if isinstance(instruments, Instruments):
         instruments.forget_series()

@@ -16,7 +16,7 @@ from opentelemetry.sdk.environment_variables import (
 )
 from opentelemetry.util._importlib_metadata import entry_points  # caches what it read, unlike importlib.metadata
 
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.distro import prometheus
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _check_protocol(own: str) -> None:
     for variable in (own, OTEL_EXPORTER_OTLP_PROTOCOL):
         value = os.environ.get(variable, "").strip()
         if value and value not in PROTOCOLS:
-            report(
+            report_setup(
                 f"otelext: {variable}=%r is no protocol that can be exported by; it is one of %s; http/protobuf is"
                 " taken",
                 value,
@@ -118,14 +118,14 @@ def _can_be_had(name: str, exporters: str, protocol: str, group: str) -> bool:
     if found is None:
         if name in EXTRAS:
             # One line for the three signals: the limit is by message.
-            report(
+            report_setup(
                 "otelext: exporting to %r needs a package that is not installed:"
                 f" pip install 'otelext[{EXTRAS[name]}]'; the service runs on without",
                 name,
             )
         else:
             known = sorted({entry_point.name for entry_point in entry_points(group=group)})
-            report(
+            report_setup(
                 f"otelext: {exporters} names %r, which no installed package provides; known here: %s; the service"
                 " runs on without",
                 name,
@@ -135,7 +135,9 @@ def _can_be_had(name: str, exporters: str, protocol: str, group: str) -> bool:
     try:
         found.load()
     except Exception as error:  # noqa: BLE001  # a broken installation
-        report(f"otelext: the exporter %r named by {exporters} can't be loaded (%r); the service runs on", name, error)
+        report_setup(
+            f"otelext: the exporter %r named by {exporters} can't be loaded (%r); the service runs on", name, error
+        )
         return False
     return name != _PROMETHEUS or _is_port()
 
@@ -144,7 +146,7 @@ def _is_port() -> bool:
     text = os.environ.get(OTEL_EXPORTER_PROMETHEUS_PORT, "9464")
     if text.strip().isdecimal():
         return True
-    report(
+    report_setup(
         f"otelext: {OTEL_EXPORTER_PROMETHEUS_PORT}=%r is no port, so the metrics of this process can't be scraped; it"
         " is a whole number such as 9464",
         text,

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.sdk.environment_variables import OTEL_SERVICE_NAME
 
 from otelext import _attach, semconv
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.capture.inference import OPEN
+from otelext.constant import Constant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ class InferenceIntervals:
             return
         if len(self._closed) >= self._most:
             self._closed.popleft()
-            report(
+            report_setup(
                 "otelext: over %d inferences ended between two readings of the GPUs: energy is short of some",
                 self._most,
             )
@@ -111,7 +112,7 @@ class Gpus:
             check_library()
         except NoNvmlError as error:
             self._absent = True
-            _logger.info("otelext: no GPU telemetry: %s", error)
+            _logger.info(Constant(f"otelext: no GPU telemetry: {error}"))
             return
         from otelext.gpu.observed import Observed  # noqa: PLC0415  # as above
         from otelext.gpu.poller import Poller  # noqa: PLC0415
@@ -169,7 +170,7 @@ def _shared(config: Config) -> tuple[Lease | None, EnergyAccount]:
 
     folder = usable_folder(config.gpu_folder)
     if folder is None:
-        report(
+        report_setup(
             "otelext: no folder to share with the other processes of this host (OTELEXT_GPU_FOLDER=%s), so that this one"
             " exports no GPU but what is its own",
             config.gpu_folder,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import _logs, metrics, trace
 
 from otelext import _attach, semconv
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.distro.config import variable
 from otelext.processors.redaction import wrap
 from otelext.processors.redaction.counts import COUNTS
@@ -24,7 +24,7 @@ def prepare(config: Config) -> None:
     SAMPLES.path = config.privacy_samples or None
     for opened in sorted(PROCESS.rules.capture):
         # One for each: the limit is by message.
-        report(f"otelext: {variable('capture')} opens {opened}: {semconv.CAPTURES[opened]} leave this process")
+        report_setup(f"otelext: {variable('capture')} opens {opened}: {semconv.CAPTURES[opened]} leave this process")
     if _redact not in _attach.before_use:
         _attach.before_use.append(_redact)
         _attach.observe({semconv.REDACTED_TOTAL.name: COUNTS.read})
@@ -53,6 +53,6 @@ def _redact(tracer_provider: Any, meter_provider: Any) -> None:
         if not redact(provider) and not kind.__module__.startswith("opentelemetry."):
             foreign.append(f"{kind.__module__}.{kind.__qualname__}")
     if foreign:
-        report(
+        report_setup(
             "otelext: what leaves through a provider that is not the SDK's can't be redacted: %s", ", ".join(foreign)
         )

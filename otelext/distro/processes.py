@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.environment_variables import OTEL_RESOURCE_ATTRIBUTES, OTEL_SDK_DISABLED
 
 from otelext import semconv
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ def warn_of_shared_instance_id() -> None:
     attributes = os.environ.get(OTEL_RESOURCE_ATTRIBUTES, "")
     keys = {item.partition("=")[0].strip() for item in attributes.split(",")}
     if semconv.SERVICE_INSTANCE_ID in keys and is_spawned():
-        report(
+        report_setup(
             "otelext: %s sets %s, which every worker process then shares, so that their counters overwrite each other;"
             " leave it out and each process gets one of its own",
             OTEL_RESOURCE_ATTRIBUTES,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.environment_variables import OTEL_EXPORTER_PROMETHEUS_PORT
 
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.distro.processes import is_spawned
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _listen(start: Callable[..., object], first: int, host: str) -> None:
                 continue
             break
         if port != first:
-            report(
+            report_setup(
                 "otelext: port %s is taken, so Prometheus has to scrape process %s at http://%s:%s/metrics",
                 first,
                 os.getpid(),
@@ -57,7 +57,7 @@ def _listen(start: Callable[..., object], first: int, host: str) -> None:
                 port,
             )
         return
-    report(
+    report_setup(
         "otelext: the Prometheus exporter can't listen on %s:%s (%s), so the metrics of this process can't be"
         " scraped; give each process a free %s",
         shown,

@@ -1,15 +1,12 @@
-"""A global propagator that propagates nothing and breaks no request; and baggage that is known as come from outside."""
+"""A global propagator that propagates nothing and breaks no request."""
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import get_current
 from opentelemetry.propagate import extract, set_global_textmap
 from opentelemetry.propagators.textmap import TextMapPropagator
-
-from otelext.capture.baggage import entries, from_outside
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -40,24 +37,3 @@ def keep_contexts() -> None:
     extracted: object = extract({})
     if extracted is None:
         set_global_textmap(NoPropagation())
-
-
-def mark_baggage(module: Any) -> None:
-    """Have baggage that is read from headers known as such, whichever server or consumer reads it.
-
-    Args:
-        module: `opentelemetry.baggage.propagation`.
-    """
-    propagator = module.W3CBaggagePropagator
-    original = propagator.extract
-    if getattr(original, "_otelext", False):
-        return
-
-    @functools.wraps(original)
-    def extract(self: Any, carrier: Any, context: Context | None = None, *args: Any, **kwargs: Any) -> Context:
-        before = get_current() if context is None else context
-        found: Context = original(self, carrier, before, *args, **kwargs)
-        return found if found is before else from_outside(found, entries(before))
-
-    extract._otelext = True  # type: ignore[attr-defined]  # noqa: SLF001
-    propagator.extract = extract

@@ -10,7 +10,7 @@ from opentelemetry import _logs, metrics
 
 from otelext import _attach, semconv
 from otelext.capture.binding import current_binding
-from otelext.capture.failure import report
+from otelext.capture.failure import report, report_setup
 from otelext.distro import (
     baggage,
     celery,
@@ -150,7 +150,7 @@ def _adopt(config: Config) -> None:
         if signal not in absent and not add(provider):
             foreign.append(f"{type(provider).__module__}.{type(provider).__qualname__}: {what}")
     if foreign:
-        report("otelext: what can't be added to a provider that is not the SDK's: %s", "; ".join(foreign))
+        report_setup("otelext: what can't be added to a provider that is not the SDK's: %s", "; ".join(foreign))
     _attach.limits.declare(semconv.REQUEST_MODEL, config.models)
     _attach.worker.capacity = config.queue_size
     # Joins the worker and our span processor now, so that what comes before the first inference is bounded too.

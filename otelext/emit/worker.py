@@ -8,7 +8,10 @@ from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
-from otelext.capture.failure import report
+from opentelemetry.context import Context
+
+from otelext.capture.context import attach
+from otelext.capture.failure import report, report_setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,6 +114,8 @@ class Worker:
             self._thread = thread
 
     def _run(self) -> None:
+        # Begun within a request, whose context the instrumentation of threads would keep here for good.
+        attach(Context())
         wake = self._wake
         while True:
             if wake.wait(_POLL_S):
@@ -174,7 +179,7 @@ class Worker:
         self._guard(self._after_batch)
         if self._dropped != self._dropped_told:
             self._dropped_told = self._dropped
-            report("otelext's queue was full (%d records): %d were dropped so far", self.capacity, self._dropped)
+            report_setup("otelext's queue was full (%d records): %d were dropped so far", self.capacity, self._dropped)
         if flushes:
             self._poll(flushing=True)
         for flush in flushes:

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from otelext import semconv
+from otelext.constant import Constant
 from otelext.gpu.minute import OnceAMinute
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def allocated(visible: Sequence[str]) -> list[tuple[str, str, int]]:
         return list(_told(cuda, visible)) if hasattr(cuda, "is_initialized") and cuda.is_initialized() else []
     except Exception as error:  # noqa: BLE001  # torch's state is the user's business, and no error of ours
         if _say():
-            _logger.warning("otelext: PyTorch does not tell its allocator's bytes: %r", error)
+            _logger.warning(Constant(f"otelext: PyTorch does not tell its allocator's bytes: {error!r}"))
         return []
 
 

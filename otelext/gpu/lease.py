@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from otelext.constant import Constant
 from otelext.gpu.folder import LockFile, is_held, read, usable_folder
 from otelext.gpu.minute import OnceAMinute
 
@@ -54,9 +55,10 @@ class Lease:
             self._held = False
             if self._say_failure():
                 _logger.warning(
-                    "otelext: this process exports no GPU of this host, as it can't lock %s: %s",
-                    self._file.path,
-                    error.strerror,
+                    Constant(
+                        "otelext: this process exports no GPU of this host, as it can't lock"
+                        f" {self._file.path}: {error.strerror}"
+                    )
                 )
             return False
         if self._held and not before:

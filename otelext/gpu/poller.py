@@ -9,6 +9,7 @@ from contextlib import suppress
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
+from otelext.constant import Constant
 from otelext.gpu.minute import OnceAMinute
 from otelext.gpu.nvml import NoNvmlError, Nvml, NvmlError
 from otelext.gpu.session import LONGEST_GAP, Session
@@ -161,7 +162,9 @@ class Poller:
             return
         seconds = (now - call.since_ns) / 1e9
         _logger.warning(
-            "otelext: %s has not returned for %.1f s; the GPUs were last read %.1f s ago", call.name, seconds, age
+            Constant(
+                f"otelext: {call.name} has not returned for {seconds:.1f} s; the GPUs were last read {age:.1f} s ago"
+            )
         )
 
     def before_fork(self) -> None:
@@ -216,14 +219,14 @@ class Poller:
 
     def _give_up(self, error: Exception) -> None:
         if isinstance(error, (NoNvmlError, NvmlError)):
-            _logger.info("otelext: no GPU telemetry: %s", error)
+            _logger.info(Constant(f"otelext: no GPU telemetry: {error}"))
         else:
             self._warn("otelext: no GPU telemetry: %r", error)
 
     @staticmethod
     def _warn(message: str, error: Exception) -> None:
         expected = isinstance(error, (NoNvmlError, NvmlError))
-        _logger.warning(message, error, exc_info=None if expected else error)
+        _logger.warning(Constant(message % (error,)), exc_info=None if expected else error)
 
     def _begin(self) -> None:
         with self._in_pass:
@@ -242,7 +245,7 @@ class Poller:
             self._found()
             self._announced = True
             for index, error in self._session.unreached.items():
-                _logger.warning("otelext: GPU %d can't be reached: %s", index, error)
+                _logger.warning(Constant(f"otelext: GPU {index} can't be reached: {error}"))
 
     def _pass(self) -> None:
         session = self._session

@@ -7,6 +7,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
 from otelext import semconv
+from otelext.constant import Constant
 from otelext.gpu.devices import gpus, mig_uuids
 from otelext.gpu.nvml import LASTING, NO_PERMISSION, OF_DEVICE, OF_SESSION, NoNvmlError, NvmlError
 from otelext.gpu.reader import GpuReader
@@ -65,7 +66,7 @@ class Session:
         for uuid, totals in self.totals.items():
             if uuid in self._readers:
                 if totals.lost:
-                    _logger.info("otelext: GPU %s is back", _called(totals.device))
+                    _logger.info(Constant(f"otelext: GPU {_called(totals.device)} is back"))
                     totals.lost = ""
             elif not totals.lost:
                 error = self.unreached.get(totals.device.index)
@@ -152,7 +153,7 @@ class Session:
         return {}
 
     def _lose(self, totals: Totals, why: str) -> None:
-        _logger.warning("otelext: GPU %s is lost: %s", _called(totals.device), why)
+        _logger.warning(Constant(f"otelext: GPU {_called(totals.device)} is lost: {why}"))
         totals.lost = why
         totals.count_error(semconv.GPU_LOST)
         self._wait, self._searched = 1, self._passes

@@ -42,9 +42,11 @@ _RESERVED: Final = frozenset(_BLANK) | {
 _SIZE: Final = len(_BLANK)
 
 _NAMES: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
-_SEVERITIES: Final = [SeverityNumber.TRACE] * 10 + [
-    SeverityNumber(min(4 * (level // 10) + 1 + min(level % 10, 3), 24)) for level in range(10, 54)
+_MAX_LEVEL: Final = 53
+_NUMBERS: Final = [1] * 10 + [
+    min(4 * (level // 10) + 1 + min(level % 10, 3), 24) for level in range(10, _MAX_LEVEL + 1)
 ]
+_SEVERITIES: Final = [(SeverityNumber(number), _NAMES[(number - 1) // 4]) for number in _NUMBERS]
 """By level number: as the instrumentation maps them, and what is below DEBUG to TRACE."""
 
 
@@ -85,9 +87,8 @@ class Entry:
     def __init__(self, time_ns: int, level: Any, logger: str) -> None:
         self.time_ns = time_ns
         self.level: int = level if isinstance(level, int) else logging.NOTSET
-        number = 0 if self.level < 0 else min(self.level, 53)
-        self.severity = _SEVERITIES[number]
-        self.severity_text = _NAMES[(self.severity.value - 1) // 4]
+        index = self.level if 0 <= self.level <= _MAX_LEVEL else _MAX_LEVEL if self.level > 0 else 0
+        self.severity, self.severity_text = _SEVERITIES[index]
         self.logger = logger
         self.event: str | None = None
         self.body: Constant = REDACTED_BODY

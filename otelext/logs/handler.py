@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,11 +10,13 @@ from opentelemetry.instrumentation.logging.handler import LoggingHandler
 
 from otelext import semconv
 from otelext.capture.context import get_current
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.logs.entry import entry_of
 from otelext.processors.redaction.text import short_path
 
 if TYPE_CHECKING:
+    import logging
+
     from otelext.logs.entry import Entry
 
 _MAX_PATHS: Final = 4096
@@ -39,7 +40,7 @@ class OtlpHandler(LoggingHandler):
         try:
             super().emit(record)
         except Exception as error:  # noqa: BLE001  # a processor of the user's
-            report("otelext could not emit a log record (%s)", type(error).__qualname__)
+            report_setup("otelext could not emit a log record (%s)", type(error).__qualname__)
 
     def publish(self, entry: Entry) -> None:
         """Emit an entry that is no record's. Never raises."""
@@ -49,7 +50,7 @@ class OtlpHandler(LoggingHandler):
         try:
             get_logger(entry.logger, logger_provider=self._logger_provider).emit(_record(entry, _raw(entry)))
         except Exception as error:  # noqa: BLE001  # as above
-            report("otelext could not emit a log record (%s)", type(error).__qualname__)
+            report_setup("otelext could not emit a log record (%s)", type(error).__qualname__)
         finally:
             self._is_emitting.reset(token)
 

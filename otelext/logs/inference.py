@@ -19,6 +19,7 @@ from otelext.capture.context import SPAN_KEY
 from otelext.capture.failure import report
 from otelext.emit.process import WORKER
 from otelext.logs.entry import Entry
+from otelext.logs.install import INSTALLED
 from otelext.logs.line import attributes_of
 from otelext.logs.rate import RateLimit
 from otelext.processors.redaction.rules import PROCESS
@@ -76,7 +77,8 @@ class InferenceLines:
     """Writes the line of each inference that the worker has finished.
 
     More than `per_second` are left out, those of errors and time-outs never; how many were is told by the next line,
-    or by a line of its own once the flood is over and at each flush.
+    or by a line of its own once the flood is over and at each flush. Those below the level that was set by
+    `OTELEXT_LOG_LEVEL` for the logger `otelext`, or for all, are not wanted, and not counted.
     """
 
     def __init__(
@@ -105,6 +107,8 @@ class InferenceLines:
     def observe(self, inference: Inference) -> None:
         """Write the line of a finished inference. Never raises."""
         failed = inference.settled in _FAILED
+        if not INSTALLED.levels.lets(semconv.SCOPE_NAME, logging.ERROR if failed else logging.INFO):
+            return
         left_out = self._limit.admit(always=failed)
         if left_out is None:
             return

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs, trace
 
-from otelext.capture.failure import report
+from otelext.capture.failure import report, report_setup
 from otelext.logs.console import console_line
 from otelext.logs.last_resort import keep_last_resort
 from otelext.logs.levels import Levels, levels_of
 from otelext.logs.lines import JsonLines
-from otelext.logs.relays import Relay, add_relays
+from otelext.logs.relays import Relay, add_relays, remove_relays
 from otelext.logs.sinks import LinesHandler, StandardError
 from otelext.logs.takeover import otlp_handler, take_over
 
@@ -31,7 +31,7 @@ CONSOLE: Final = "console"
 NONE: Final = "none"
 FORMATS: Final = (JSON, CONSOLE, NONE)
 
-FILE_SIZE: Final = 100_000_000
+FILE_SIZE: Final = 64 * 1024 * 1024
 FILE_COUNT: Final = 5
 
 _EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -49,6 +49,7 @@ class Installed:
         self.handlers: list[logging.Handler] = []
         self.levels = Levels()
         self.done = False
+        self._replaced: list[tuple[Any, str, Callable[..., Any]]] = []
         self._filters: list[Callable[[logging.LogRecord], bool]] = []
         self._lock = threading.RLock()
 
@@ -66,13 +67,24 @@ class Installed:
                         keep_last_resort(exporting, self.is_ours)
                 if lines is not None:
                     self.handlers.append(lines)
-                _keep(self)
+                self._keep()
             else:
                 exporting = next((h for h in self.handlers if not isinstance(h, LinesHandler)), None)
                 found = take_over(exporting)
                 if found is not None and exporting is None:
                     self.handlers.insert(0, found)
             self.settle()
+
+    def _keep(self) -> None:
+        """Let functions that configure logging leave our handlers in place."""
+        for place, name, wrapped in (
+            (logging.config, "dictConfig", _settling),
+            (logging.config, "fileConfig", _settling),
+            (logging, "basicConfig", _unseen),
+        ):
+            function = getattr(place, name)
+            self._replaced.append((place, name, function))
+            setattr(place, name, wrapped(self, function))
 
     def settle(self) -> None:
         """See to it that every record passes our handlers, and set the levels that were asked for."""
@@ -85,13 +97,25 @@ class Installed:
         add_relays(self.handlers)
         self.levels.apply()
 
+    def uninstall(self) -> None:
+        """As `uninstall`."""
+        with self._lock:
+            remove_relays()
+            for handler in self.handlers:
+                logging.getLogger().removeHandler(handler)
+                handler.close()
+            for place, name, function in self._replaced:
+                setattr(place, name, function)
+            self._replaced.clear()
+            self.handlers, self.levels, self.done = [], Levels(), False
+
     def add_filter(self, lets: Callable[[logging.LogRecord], bool]) -> None:
         """Give records to our handlers only if `lets` says so."""
         with self._lock:
             if lets not in self._filters:
                 self._filters.append(lets)
-                for handler in self.handlers:
-                    handler.addFilter(lets)
+            for handler in self.handlers:
+                handler.addFilter(lets)
 
     def is_ours(self, handler: logging.Handler) -> bool:
         """Whether a handler is one of ours."""
@@ -134,6 +158,18 @@ def install(
         report("otelext could not set up logging", exc_info=True)
 
 
+def write(entry: Entry) -> None:
+    """Write an entry as a line, past the SDK. Never raises."""
+    for handler in INSTALLED.handlers:
+        if isinstance(handler, LinesHandler):
+            handler.publish(entry)
+
+
+def uninstall() -> None:
+    """Take our handlers away and leave logging as it is otherwise; for tests."""
+    INSTALLED.uninstall()
+
+
 def lines_handler(form: str, sink: Sink | None = None) -> LinesHandler:
     """A handler that writes lines.
 
@@ -147,7 +183,7 @@ def lines_handler(form: str, sink: Sink | None = None) -> LinesHandler:
 def _lines(form: str, file: str, size: int, count: int) -> LinesHandler | None:
     name = form.strip().lower()
     if name not in FORMATS:
-        report("otelext: OTELEXT_LOG_FORMAT=%s is none of %s; %s is taken", form, ", ".join(FORMATS), JSON)
+        report_setup("otelext: OTELEXT_LOG_FORMAT=%s is none of %s; %s is taken", form, ", ".join(FORMATS), JSON)
         name = JSON
     if name == NONE:
         return None
@@ -162,12 +198,12 @@ def _sink(file: str, size: int, count: int) -> Sink:
 
         return RotatingFile(file, size, count)
     except ImportError:
-        report(
+        report_setup(
             'otelext: OTELEXT_LOG_FILE needs concurrent-log-handler (pip install "otelext[logs]"); log lines go to'
             " standard error"
         )
     except OSError as error:
-        report(
+        report_setup(
             "otelext: OTELEXT_LOG_FILE=%s can't be written (%s); log lines go to standard error", file, error.strerror
         )
     return StandardError()
@@ -180,13 +216,6 @@ def _resource() -> Mapping[str, Any]:
             attributes: Mapping[str, Any] = resource.attributes
             return attributes
     return _EMPTY
-
-
-def _keep(installed: Installed) -> None:
-    """Let functions that configure logging leave our handlers in place."""
-    logging.config.dictConfig = _settling(installed, logging.config.dictConfig)
-    logging.config.fileConfig = _settling(installed, logging.config.fileConfig)
-    logging.basicConfig = _unseen(installed, logging.basicConfig)
 
 
 def _settling(installed: Installed, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 
 _NUMBERS: Final = {
     "trace": 5,
@@ -57,7 +57,7 @@ def levels_of(text: str, variable: str) -> Levels:
         else:
             numbers[name.strip()] = number
     if wrong:
-        report(
+        report_setup(
             "otelext: %s=%s: %s is no level; the loggers' own hold (known: %s)",
             variable,
             text,

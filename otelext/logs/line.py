@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def attributes_of(inference: Inference) -> dict[str, Any]:
     """The attributes of an ended inference's line, as `docs/measurement.md` lists them; values as they are in here."""
     figures = timing.Figures(inference)
-    found = timing.span_attributes(inference, figures)
+    found: dict[str, Any] = {**inference.baggage, **timing.span_attributes(inference, figures)}
     end_ns = inference.end_ns or inference.start_ns
     found[semconv.DURATION] = (end_ns - inference.start_ns) / 1e9
     for name, ns in _by_known_stage(figures.breakdown_ns or {}).items():

@@ -6,7 +6,9 @@ A template is looked at once and kept by file and text, so that a message that w
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from otelext import semconv
@@ -80,24 +82,7 @@ def body_of(
         frame: Finds the frame that logged it; asked where the message was not seen before.
     """
     try:
-        template = _templates.get((filename, message)) if type(message) is str else None  # type: ignore[arg-type]
-        if template is None:
-            template = _template(message, filename, frame, rules)
-            if template is None:
-                COUNTS.add(semconv.REDACTED_LOG_MESSAGE)
-                return REDACTED_BODY
-        if not _is_given(args):
-            return template.text
-        if not template.conversions:
-            return template.redacted
-        if rules.capture and rules.captures("log_arguments"):
-            whole = _formatted(template, args)
-            if whole is not None:
-                return whole
-        if template.named and isinstance(args, Mapping):
-            return template.filled(args, rules)
-        COUNTS.add(semconv.REDACTED_LOG_ARGUMENT, template.conversions)
-        return template.redacted
+        return _body(message, args, filename, rules, frame)
     except Exception:  # noqa: BLE001  # whatever a message's or an argument's own methods do
         COUNTS.add(semconv.REDACTED_LOG_MESSAGE)
         return REDACTED_BODY
@@ -125,14 +110,39 @@ def is_written(text: str, filename: str, frame: FrameType | None) -> bool:
     return False
 
 
+def _body(
+    message: object, args: object, filename: str, rules: Rules, frame: Callable[[], FrameType | None]
+) -> Constant:
+    if type(message) is Constant and not _is_given(args):
+        return message
+    template = _templates.get((filename, message)) if type(message) is str else None
+    if template is None:
+        template = _template(message, filename, frame, rules)
+        if template is None:
+            COUNTS.add(semconv.REDACTED_LOG_MESSAGE)
+            return REDACTED_BODY
+    if not _is_given(args):
+        return template.text
+    if not template.conversions:
+        return template.redacted
+    if rules.capture and rules.captures("log_arguments"):
+        whole = _formatted(template, args)
+        if whole is not None:
+            return whole
+    if template.named and isinstance(args, Mapping):
+        return template.filled(args, rules)
+    COUNTS.add(semconv.REDACTED_LOG_ARGUMENT, template.conversions)
+    return template.redacted
+
+
 def _is_given(args: object) -> bool:
     # The truth of a mapping of the user's is the user's code; logging asks the same.
     return args is not None and args != () and bool(args)
 
 
 def _template(message: object, filename: str, frame: Callable[[], FrameType | None], rules: Rules) -> Template | None:
-    if isinstance(message, str):
-        text = str.__str__(message)
+    text = str.__str__(message) if isinstance(message, str) else None
+    if text is not None:
         template = _templates.get((filename, text))
         if template is not None:
             return template
@@ -142,7 +152,7 @@ def _template(message: object, filename: str, frame: Callable[[], FrameType | No
                 _templates[filename, text] = template
             return template
     if rules.capture and rules.captures("log_messages"):
-        return Template(text if isinstance(message, str) else str(message))
+        return Template(str(message) if text is None else text)
     return None
 
 
@@ -157,15 +167,16 @@ def _allowed(found: re.Match[str], given: Mapping[Any, Any], rules: Rules) -> st
     if found["key"] is not None:
         key = found["key"][1:-1]
         if key in rules.names:
-            try:
+            with suppress(Exception):  # a missing key, a wrong format, or the value's own methods
                 value = rules.value(key, given[key])
                 if value is not ABSENT:
                     return f"%{found['form']}{found['type']}" % (value,)
-            except Exception:  # noqa: BLE001  # a missing key, a wrong format, or the value's own methods
-                pass
     COUNTS.add(semconv.REDACTED_LOG_ARGUMENT)
     return REDACTED
 
 
 def _has_constant(frame: FrameType, text: str) -> bool:
-    return any(type(constant) is str and constant == text for constant in frame.f_code.co_consts)
+    constants = frame.f_code.co_consts
+    if sys.flags.bytes_warning:  # which comparing a text with bytes would give
+        return any(type(constant) is str and constant == text for constant in constants)
+    return text in constants

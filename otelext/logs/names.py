@@ -28,14 +28,12 @@ def logger_name(name: object, filename: str, frame: Callable[[], FrameType | Non
         frame: Finds the frame that logs; asked where the name was not seen before.
     """
     try:
-        leaves = _known.get(name)  # type: ignore[arg-type]  # whatever it is
-        if leaves is None:
-            # Where there are that many, they are no names of a program.
-            leaves = len(_known) < _MAX_NAMES and isinstance(name, str) and _is_code(name, filename, frame())
-            if len(_known) < _MAX_NAMES and isinstance(name, str):
-                _known[str.__str__(name)] = leaves
-        if leaves:
-            return str.__str__(name)  # type: ignore[arg-type]  # it is one
+        if type(name) is str:
+            leaves = _known.get(name)
+            if leaves is None and len(_known) < _MAX_NAMES:  # where there are more, they are no names of a program
+                leaves = _known[name] = _is_code(name, filename, frame())
+            if leaves:
+                return name
     except Exception:  # noqa: BLE001, S110  # a name of the user's own class
         pass
     COUNTS.add(semconv.REDACTED_SCOPE)

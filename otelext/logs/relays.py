@@ -53,6 +53,14 @@ def add_relays(handlers: Sequence[logging.Handler]) -> None:
             _add(logger, handlers)
 
 
+def remove_relays() -> None:
+    """Take the relays away."""
+    for logger in _loggers():
+        for handler in tuple(logger.handlers):
+            if type(handler) is Relay:
+                logger.removeHandler(handler)
+
+
 def _add(logger: logging.Logger, handlers: Sequence[logging.Handler]) -> None:
     if not any(type(handler) is Relay for handler in logger.handlers):
         logger.addHandler(Relay(logger, handlers))

@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Protocol
 
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.logs.entry import entry_of
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ class LinesHandler(logging.Handler):
         try:
             self.sink.write(self.form(entry))
         except Exception as error:  # noqa: BLE001  # a full disk, a closed pipe
-            report("otelext could not write a log line (%s)", type(error).__qualname__)
+            report_setup("otelext could not write a log line (%s)", type(error).__qualname__)
 
     def close(self) -> None:
         """Let go of files; a later line opens them again, since `logging.config` closes handlers that it leaves."""
         try:
             self.sink.close()
         except Exception as error:  # noqa: BLE001  # a full disk
-            report("otelext could not close its log file (%s)", type(error).__qualname__)
+            report_setup("otelext could not close its log file (%s)", type(error).__qualname__)
         super().close()

@@ -20,6 +20,7 @@ from otelext.logs.install import INSTALLED, JSON, lines_handler
 from otelext.logs.levels import level_number
 from otelext.logs.message import body_of, is_written
 from otelext.logs.names import logger_name
+from otelext.processors.redaction.exceptions import STACKTRACE
 from otelext.processors.redaction.rules import PROCESS
 
 if TYPE_CHECKING:
@@ -78,16 +79,17 @@ class StructlogProcessor:
         Raises:
             structlog.DropEvent: The event ends here.
         """
-        if event_dict.get("_record") is None:  # a record of the standard library reaches our handlers by itself
-            try:
-                self._take(logger, method_name, event_dict)
-            except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
-                report("otelext could not take an event of structlog (%s)", type(error).__qualname__)
+        try:
+            self._take(logger, method_name, event_dict)
+        except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
+            report("otelext could not take an event of structlog (%s)", type(error).__qualname__)
         if self._drop:
             raise DropEvent
         return event_dict
 
     def _take(self, logger: Any, method: str, event: Mapping[str, Any]) -> None:
+        if event.get("_record") is not None:  # a record of the standard library reaches our handlers by itself
+            return
         frame = _caller()
         entry = entry_of_event(logger, method, event, frame)
         if not self._drop and frame is not None:
@@ -119,7 +121,7 @@ def entry_of_event(logger: Any, method: str, event: Mapping[str, Any], frame: Fr
     given = {key: value for key, value in event.items() if key not in _SAID}
     formatted = event.get(_EXCEPTION)
     if isinstance(formatted, str):
-        given[failure.STACKTRACE] = formatted
+        given[STACKTRACE] = formatted
     raised = failure.exception_of(event.get("exc_info", method == _EXCEPTION and formatted is None))
     entry.take(given, raised, rules, lambda text: is_written(text, filename, frame))
     return entry

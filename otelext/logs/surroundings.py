@@ -10,9 +10,9 @@ from otelext.capture.request import request_of
 from otelext.capture.stage import RunningStage
 
 try:
-    from otelext.capture import baggage
+    from otelext.capture import baggage  # type: ignore[attr-defined,unused-ignore]
 except ImportError:
-    baggage = None  # type: ignore[assignment]
+    baggage = None
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

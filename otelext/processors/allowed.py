@@ -33,6 +33,8 @@ NAMED: Final[dict[str, tuple[str, ...]]] = {
         "otel.scope.version",
         "otel.status_code",
         "otel.metric.overflow",
+        "otel.component.name",
+        "otel.component.type",
     ),
     "process": (
         "process.pid",

@@ -45,6 +45,7 @@ def environment(endpoint: str, **more: str) -> dict[str, str]:
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "OTEL_BLRP_SCHEDULE_DELAY": "100",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "openai,threading",
+        "OTELEXT_LOG_FORMAT": "none",  # what a program writes to standard error is its own
         **more,
     }
 

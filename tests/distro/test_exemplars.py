@@ -301,7 +301,7 @@ from opentelemetry import metrics, trace
 tracer, histogram = trace.get_tracer("theirs"), metrics.get_meter("theirs").create_histogram("theirs")
 for index in range(300):
     with tracer.start_as_current_span("GET /"), otelext.inference("chat", model="m"):
-        histogram.record(1, {"index": index})
+        histogram.record(1, {"http.response.status_code": index})
 """
 OWN_PROVIDERS: Final = """
 from opentelemetry import metrics, trace

@@ -12,9 +12,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import baggage, trace
 from opentelemetry._logs import SeverityNumber, set_logger_provider
 from opentelemetry._logs import _internal as logs_globals
+from opentelemetry.context import attach, detach
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import (
     InMemoryLogRecordExporter,
@@ -31,6 +32,8 @@ from otelext import facts, semconv
 from otelext.asgi import OtelextMiddleware
 from otelext.capture.outcome import type_name
 from otelext.logs import inference as canonical
+from otelext.logs.install import INSTALLED
+from otelext.logs.levels import levels_of
 from otelext.processors.redaction.logs import RedactingLogRecordExporter
 from otelext.testing import capture
 
@@ -211,6 +214,44 @@ def test_an_inference_that_is_not_sampled_has_a_line_with_its_own_ids(written: W
     assert record.log_record.span_id == own.span_id
     assert record.log_record.trace_flags == own.trace_flags
     assert not own.trace_flags.sampled
+
+
+def test_a_line_carries_the_baggage_of_its_inference_and_says_what_leaves_of_it(written: Written) -> None:
+    context = baggage.set_baggage("tenant.id", "somebody", baggage.set_baggage("user.id", "kim"))
+    token = attach(context)
+    try:
+        with capture(), otelext.inference("chat", model="m"):
+            pass
+    finally:
+        detach(token)
+    assert otelext.force_flush(10)
+    (record,), (line,) = written.exporter.get_finished_logs(), written.lines
+    # The exporter's wrapper looks at the values of log records, which are still what they are.
+    assert {**(record.log_record.attributes or {})}.items() >= {"tenant.id": "somebody", "user.id": "kim"}.items()
+    assert line.attributes["tenant.id"] == "other"
+    assert "user.id" not in line.attributes
+
+
+@pytest.mark.parametrize(
+    ("levels", "outcomes"),
+    [
+        ("", ["completed", "error"]),
+        ("info", ["completed", "error"]),
+        ("warning", ["error"]),
+        ("critical", []),
+        ("warning,otelext=info", ["completed", "error"]),
+        ("info,otelext=error", ["error"]),
+        ("uvicorn.access=error", ["completed", "error"]),
+    ],
+)
+def test_lines_below_the_level_that_was_asked_for_are_not_written(
+    captured: Captured, written: Written, monkeypatch: pytest.MonkeyPatch, levels: str, outcomes: list[str]
+) -> None:
+    monkeypatch.setattr(INSTALLED, "levels", levels_of(levels, "OTELEXT_LOG_LEVEL"))
+    end()
+    end("error")
+    assert [found[semconv.OUTCOME] for found in written.attributes()] == outcomes
+    assert written.told() == 0
 
 
 def test_nested_inferences_have_a_line_each(captured: Captured, written: Written) -> None:

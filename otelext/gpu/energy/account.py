@@ -9,6 +9,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otelext import semconv
+from otelext.constant import Constant
 from otelext.gpu.energy import participants
 from otelext.gpu.energy.activity import GPUS, LONGEST_NS, SHORTEST_NS, Activity, bounded
 from otelext.gpu.energy.inferences import Interval, work
@@ -224,7 +225,9 @@ class EnergyAccount:
     def _crowded(self, folder: Path) -> _Seen:
         """What is seen where not everybody can be looked at: nothing, as someone's part would be claimed."""
         if self._say_crowded():
-            _logger.warning("otelext: energy is not shared out: %s can't be read, or holds too many files", folder)
+            _logger.warning(
+                Constant(f"otelext: energy is not shared out: {folder} can't be read, or holds too many files")
+            )
         return _Seen(None, 0, ())
 
     def _claim(self, seen: _Seen, held: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import sys
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -85,7 +86,10 @@ def _read(filename: str) -> Source | None:
         text = "".join(linecache.getlines(filename))
         if not text or len(text) > _MAX_SOURCE:
             return None
-        tree = ast.parse(text)
+        with warnings.catch_warnings():
+            # What the compiler says of a file it has said already; a warning that is logged would come back here.
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
     except (OSError, RecursionError, SyntaxError, ValueError):
         return None
     finally:

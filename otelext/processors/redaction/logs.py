@@ -10,7 +10,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 
 from otelext import semconv
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.processors.redaction import exceptions
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import NAMES
@@ -66,7 +66,7 @@ class RedactingLogRecordExporter(LogRecordExporter):
                 leaving.append(redact(record, rules))
             except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
                 COUNTS.add(semconv.REDACTED_LOG_MESSAGE)
-                report("otelext left a log record out that could not be redacted (%s)", type(error).__qualname__)
+                report_setup("otelext left a log record out that could not be redacted (%s)", type(error).__qualname__)
         SAMPLES.take(LOGS, of_logs(leaving))
         return self.exporter.export(leaving) if leaving else LogRecordExportResult.SUCCESS
 

@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from otelext import semconv
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.points import merged
 from otelext.processors.redaction.rules import PROCESS, Rules
@@ -96,7 +96,9 @@ def redact_reader(reader: Any, rules: Rules | None = None) -> bool:
     try:
         return _redact_reader(reader, rules)
     except Exception as error:  # noqa: BLE001  # slots, properties; what can't be covered is said
-        report("otelext could not cover the metric reader %s (%s)", type(reader).__qualname__, type(error).__qualname__)
+        report_setup(
+            "otelext could not cover the metric reader %s (%s)", type(reader).__qualname__, type(error).__qualname__
+        )
         return False
 
 
@@ -104,7 +106,7 @@ def _redact_reader(reader: Any, rules: Rules | None) -> bool:
     receive = getattr(reader, "_receive_metrics", None)
     if isinstance(receive, _Receiver):
         return True
-    exporter = getattr(reader, "_exporter", None)
+    exporter: Any = getattr(reader, "_exporter", None)
     # The SDK's own hands everything to the exporter, where the wrapper can be seen; a subclass may do as it likes.
     if getattr(receive, "__func__", None) is PeriodicExportingMetricReader._receive_metrics:  # noqa: SLF001
         if not isinstance(exporter, RedactingMetricExporter):
@@ -121,7 +123,7 @@ def _redact_reader(reader: Any, rules: Rules | None) -> bool:
 
 def _forget(reader: Any) -> None:
     """Take back what Prometheus's reader and the one in memory keep from before, to be scraped or read later."""
-    collector = getattr(reader, "_collector", None)
+    collector: Any = getattr(reader, "_collector", None)
     if isinstance(getattr(collector, "_metrics_datas", None), deque):
         collector._metrics_datas.clear()  # noqa: SLF001  # each scrape collects anew
         collector._target_info = None  # noqa: SLF001  # resource attributes, else kept for good
@@ -135,7 +137,7 @@ def _leaving(data: MetricsData, rules: Rules | None) -> MetricsData | None:
         leaving = redact(data, PROCESS.rules if rules is None else rules)
     except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
         COUNTS.add(semconv.REDACTED_METRIC)
-        report("otelext left metrics out that could not be redacted (%s)", type(error).__qualname__)
+        report_setup("otelext left metrics out that could not be redacted (%s)", type(error).__qualname__)
         return None
     SAMPLES.take(METRICS, of_metrics(leaving))
     return leaving
@@ -199,14 +201,13 @@ def _joined_metrics(metrics: Sequence[Metric]) -> list[Metric]:
         data: Any = metric.data
         kind = (type(data), getattr(data, "aggregation_temporality", None), getattr(data, "is_monotonic", None))
         by_stream.setdefault((metric.name, metric.unit, kind), []).append(metric)
-    return [
-        same[0]
-        if len(same) == 1
-        else replace(
-            same[0], data=replace(same[0].data, data_points=_Joined(p for m in same for p in m.data.data_points))
-        )
-        for same in by_stream.values()
-    ]
+    return [same[0] if len(same) == 1 else _joined(same) for same in by_stream.values()]
+
+
+def _joined(same: Sequence[Metric]) -> Metric:
+    data: Any = same[0].data
+    points = _Joined(point for metric in same for point in metric.data.data_points)
+    return replace(same[0], data=replace(data, data_points=points))
 
 
 class _Joined(list[Any]):
@@ -215,21 +216,24 @@ class _Joined(list[Any]):
 
 def _metric(given: Metric, rules: Rules) -> Metric | None:
     try:
-        given_points = given.data.data_points
+        data: Any = given.data
+        given_points = data.data_points
         points = _each(given_points, lambda point: _point(point, rules))
         joined = isinstance(given_points, _Joined)
         if points is given_points and not joined:
             return given
-        data: Any = replace(given.data, data_points=points)
+        data = replace(data, data_points=points)
         if joined or any(a.attributes is not b.attributes for a, b in zip(points, given_points, strict=True)):
             data, left_out = merged(data)
             if left_out:
                 COUNTS.add(semconv.REDACTED_METRIC, left_out)
-                report("otelext left points of %s out: their buckets differ, so they can't be added up", given.name)
+                report_setup(
+                    "otelext left points of %s out: their buckets differ, so they can't be added up", given.name
+                )
         return replace(given, data=data)
     except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
         COUNTS.add(semconv.REDACTED_METRIC)
-        report("otelext left a metric out that could not be redacted (%s)", type(error).__qualname__)
+        report_setup("otelext left a metric out that could not be redacted (%s)", type(error).__qualname__)
         return None
 
 

@@ -64,7 +64,8 @@ def merged(data: Data) -> tuple[Data, int]:
         point, others = merge(group)
         points.append(point)
         left_out += others
-    return replace(data, data_points=points), left_out
+    given: Any = data
+    return replace(given, data_points=points), left_out
 
 
 def _identity(attributes: Mapping[str, Any] | None) -> Hashable:

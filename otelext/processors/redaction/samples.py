@@ -10,7 +10,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ class Samples:
                 if new:
                     self._write(signal, new)
         except Exception as error:  # noqa: BLE001  # a full disk, a folder that is gone; the export goes on
-            report("otelext could not write samples of what leaves to %r: %s", self.path, error)
+            report_setup("otelext could not write samples of what leaves to %r: %s", self.path, error)
 
     def _is_new(self, signal: str, sample: Sample) -> bool:
         key = (signal, sample[0], sample[1])

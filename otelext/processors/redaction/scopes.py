@@ -43,9 +43,10 @@ class _Kept:
 def _resource(rules: Rules, given: Resource) -> Resource:
     attributes = rules.attributes(given.attributes, semconv.REDACTED_RESOURCE_ATTRIBUTE)
     says = PROCESS.resource()
-    if attributes is given.attributes and not says:
+    schema_url = _schema_url(given.schema_url)
+    if attributes is given.attributes and not says and schema_url == given.schema_url:
         return given
-    return Resource({**attributes, **says}, given.schema_url)
+    return Resource({**attributes, **says}, schema_url)
 
 
 def _scope(rules: Rules, given: InstrumentationScope) -> InstrumentationScope:
@@ -53,11 +54,15 @@ def _scope(rules: Rules, given: InstrumentationScope) -> InstrumentationScope:
     version = given.version
     if version is not None and not _VERSION.fullmatch(version):
         version = None
-    schema_url = given.schema_url if (given.schema_url or "").startswith(_SCHEMA) else None
+    schema_url = _schema_url(given.schema_url)
     attributes = rules.attributes(given.attributes, semconv.REDACTED_SCOPE) if given.attributes else given.attributes
-    if name == given.name and version == given.version and attributes is given.attributes:
+    if (name, version, schema_url) == (given.name, given.version, given.schema_url) and attributes is given.attributes:
         return given
     return InstrumentationScope(name, version, schema_url, attributes)
+
+
+def _schema_url(given: str | None) -> str | None:
+    return given if not given or given.startswith(_SCHEMA) else ""
 
 
 def scope_name(name: str) -> str:

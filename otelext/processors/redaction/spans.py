@@ -12,7 +12,7 @@ from opentelemetry.trace import Link, SpanContext, Status
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
 from otelext import semconv
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.processors.redaction import exceptions
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import NAMES
@@ -54,7 +54,7 @@ class RedactingSpanExporter(SpanExporter):
                 leaving.append(redact(span, rules))
             except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
                 COUNTS.add(semconv.REDACTED_SPAN_ATTRIBUTE)
-                report("otelext left a span out that could not be redacted (%s)", type(error).__qualname__)
+                report_setup("otelext left a span out that could not be redacted (%s)", type(error).__qualname__)
         SAMPLES.take(TRACES, of_spans(leaving))
         return self.exporter.export(leaving) if leaving else SpanExportResult.SUCCESS
 

@@ -8,7 +8,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadW
 from opentelemetry.sdk.trace import SpanProcessor
 
 from otelext import semconv
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.processors.redaction import logs, spans
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.rules import PROCESS
@@ -34,7 +34,7 @@ class RedactedSpanProcessor(SpanProcessor):
             leaving = spans.redact(span, PROCESS.rules)
         except Exception as error:  # noqa: BLE001  # the caller is the user's request
             COUNTS.add(semconv.REDACTED_SPAN_ATTRIBUTE)
-            report("otelext left a span out that could not be redacted (%s)", type(error).__qualname__)
+            report_setup("otelext left a span out that could not be redacted (%s)", type(error).__qualname__)
             return
         self.processor.on_end(leaving)
 
@@ -83,7 +83,7 @@ class RedactedLogRecordProcessor(LogRecordProcessor):
             leaving = logs.redact(readable, PROCESS.rules, copied=True)
         except Exception as error:  # noqa: BLE001  # the caller is the user's request
             COUNTS.add(semconv.REDACTED_LOG_MESSAGE)
-            report("otelext left a log record out that could not be redacted (%s)", type(error).__qualname__)
+            report_setup("otelext left a log record out that could not be redacted (%s)", type(error).__qualname__)
             return
         shown = ReadWriteLogRecord(
             leaving.log_record, leaving.resource, leaving.instrumentation_scope, log_record.limits

@@ -7,10 +7,13 @@ import re
 import sys
 from typing import TYPE_CHECKING, Final
 
+from otelext.constant import Constant
 from otelext.processors.redaction import literals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = ["REDACTED", "Constant", "frames_in", "frames_of", "short_path"]
 
 REDACTED: Final = "[redacted]"
 """What stands where something was taken away."""
@@ -18,12 +21,6 @@ REDACTED: Final = "[redacted]"
 _FRAME: Final = re.compile(r'\s*File "([^"\n]+)", line (\d{1,7}), in (\S+)\s*')
 _MAX_FRAMES: Final = 256
 _MAX_CAUSES: Final = 16
-
-
-class Constant(str):
-    """A text that was redacted already, or never held data: the body of a log record that is one leaves as it is."""
-
-    __slots__ = ()
 
 
 def frames_of(exception: BaseException) -> str:

@@ -10,7 +10,7 @@ from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from otelext.capture.failure import report
+from otelext.capture.failure import report_setup
 from otelext.processors.redaction.logs import RedactingLogRecordExporter
 from otelext.processors.redaction.metrics import redact_reader
 from otelext.processors.redaction.rules import PROCESS
@@ -168,13 +168,13 @@ def _remember(unwrapped: object) -> str:
 def _may_stand_in(processor: object) -> bool:
     kind = _remember(processor)
     if PROCESS.rules.captures("unwrapped_exporters"):
-        report(
+        report_setup(
             "otelext: %s has no exporter that redaction could be put around: it gets everything, as"
             " OTELEXT_CAPTURE=unwrapped_exporters asks",
             kind,
         )
         return False
-    report(
+    report_setup(
         "otelext: %s has no exporter that redaction could be put around: it is shown what may leave alone;"
         " OTELEXT_CAPTURE=unwrapped_exporters gives it everything",
         kind,

@@ -37,9 +37,11 @@ KEYS = ("a", "b", "c", "d")
 ALLOWED = st.frozensets(st.sampled_from(KEYS))
 VALUES = st.one_of(st.sampled_from(["x", "y", 0, 1, 1.0, True, False]), st.tuples(st.sampled_from(["x", "y"])))
 ATTRIBUTES = st.dictionaries(st.sampled_from(KEYS), VALUES)
-# Over all magnitudes, so that scales of exponential histograms differ as far as they can.
+# Over all magnitudes, so that scales of exponential histograms differ as far as they can. The SDK rounds subnormal ones.
 AMOUNTS = st.one_of(
-    st.floats(0, 1e9), st.builds(lambda m, e: m * 10.0**e, st.floats(1, 10), st.integers(-300, 300)), st.just(0)
+    st.floats(0, 1e9, allow_subnormal=False),
+    st.builds(lambda m, e: m * 10.0**e, st.floats(1, 10), st.integers(-300, 300)),
+    st.just(0),
 )
 MEASURED = st.lists(st.tuples(ATTRIBUTES, AMOUNTS), min_size=1, max_size=40)
 
@@ -97,7 +99,7 @@ def test_counts_sums_and_buckets_of_histograms_are_conserved(
     expected = grouped(measured, allow)
     assert len(found) == len(expected)
     for point in found:
-        alone = [({}, amount) for amount in expected[frozen(point.attributes)]]
+        alone: list[tuple[dict[str, Any], float]] = [({}, amount) for amount in expected[frozen(point.attributes)]]
         (wanted,) = points(exported("histogram", alone, temporality))
         assert (point.count, tuple(point.bucket_counts)) == (wanted.count, tuple(wanted.bucket_counts))
         assert (point.min, point.max, point.explicit_bounds) == (wanted.min, wanted.max, wanted.explicit_bounds)
@@ -129,7 +131,7 @@ def test_values_stay_within_the_buckets_of_exponential_histograms(
             for _ in range(count):
                 # In units of the scale's exponent, as the boundary itself may be no float.
                 place = math.log2(next(bounds)) * 2.0**point.scale
-                assert index - 1e-6 * abs(index) - 1e-6 <= place <= index + 1 + 1e-6 * abs(index) + 1e-6
+                assert index - 1e-3 <= place <= index + 1 + 1e-3
         assert next(bounds, None) is None
 
 
@@ -209,6 +211,7 @@ def histogram(bounds: Sequence[float], counts: Sequence[int], exemplars: Sequenc
 
 def test_a_sum_is_from_the_earliest_start_to_the_latest_time_and_stays_whole() -> None:
     data = Sum([number(2**53, 5, 3), number(1, 9, 4), number(-3, 7, 1)], CUMULATIVE, is_monotonic=False)
+    merged_data: Any
     merged_data, left_out = merged(data)
     (point,) = merged_data.data_points
     assert isinstance(point, NumberDataPoint)
