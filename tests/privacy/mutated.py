@@ -33,3 +33,5 @@ for line in sys.stdin:
     with taken_out(MUTATIONS[name]) if name else nullcontext():
         asyncio.run(_ask())
         flushed = otelext.force_flush(10)
+    sys.stdout.write("flushed\n" if flushed else "not flushed\n")
+    sys.stdout.flush()

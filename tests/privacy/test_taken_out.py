@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from select import select
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,8 @@ from tests.privacy.traces_of import every, said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+ANSWER_S = 40.0
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +45,17 @@ def left_without(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
                 receiver.clear()
                 before, lines_before = len(read(folder / "errors")), len(read(folder / LOG_FILE))
                 print(name, file=asked, flush=True)
+                assert select([answers], [], [], ANSWER_S)[0], f"no answer:\n{read(folder / 'errors')[-5000:]}"
                 assert answers.readline() == "flushed\n", read(folder / "errors")
                 found = Left(left.secrets, receiver)
                 found.output = read(folder / "errors")[before:]
                 found.file = read(folder / LOG_FILE)[lines_before:]
                 return found
 
-            yield without
-            process.stdin.close()
+            try:
+                yield without
+            finally:
+                process.kill()
 
 
 @pytest.mark.parametrize("redaction", MUTATIONS)
