@@ -54,3 +54,14 @@ def test_the_readme_example_run_by_itself_sends_what_it_measures() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     missing = [target for target in LINK.findall(page.read_text()) if not (page.parent / target).exists()]
     assert not missing
+
+
+def test_the_page_on_privacy_lists_every_opt_out() -> None:
+    page = (ROOT / "docs" / "privacy.md").read_text()
+    listed = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", page, re.MULTILINE))
+    assert {name: listed.get(name) for name in semconv.CAPTURES} == semconv.CAPTURES
+
+
+def test_the_readme_says_in_five_lines_what_leaves() -> None:
+    paragraph = (ROOT / "README.md").read_text().partition("**Privacy.**")[2].partition("\n\n")[0]
+    assert len(paragraph.splitlines()) == 5
