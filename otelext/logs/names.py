@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from otelext import semconv
 from otelext.logs.message import is_written
 from otelext.processors.redaction.counts import COUNTS
+from otelext.processors.redaction.names import NAMES
 from otelext.processors.redaction.text import REDACTED
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def logger_name(name: object, filename: str, frame: Callable[[], FrameType | Non
             leaves = _known.get(name)
             if leaves is None and len(_known) < _MAX_NAMES:  # where there are more, they are no names of a program
                 leaves = _known[name] = _is_code(name, filename, frame())
+                if leaves:
+                    NAMES.note(name)  # the exporter, which sees no code, lets it pass as a scope's name
             if leaves:
                 return name
     except Exception:  # noqa: BLE001, S110  # a name of the user's own class

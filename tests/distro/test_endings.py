@@ -91,7 +91,7 @@ def test_sigterm_flushes_an_open_stream_and_the_process_dies_of_it(
     (span,) = receiver.spans
     assert span.attributes[semconv.OUTCOME] == "abandoned"
     assert receiver.total(semconv.INFERENCES.name, vlm_outcome="abandoned") == 1
-    assert [record.body for record in receiver.logs] == ["a stream is open"]
+    assert [record.body for record in receiver.logs] == ["a stream is open", "inference ended"]
 
 
 def test_the_end_of_a_program_flushes_too(receiver: OtlpReceiver) -> None:
@@ -100,7 +100,7 @@ def test_the_end_of_a_program_flushes_too(receiver: OtlpReceiver) -> None:
     assert done.stderr.splitlines() == ["a stream is open"]
     assert [s.attributes[semconv.OUTCOME] for s in receiver.spans] == ["abandoned"]
     assert receiver.total(semconv.INFERENCES.name) == 1
-    assert len(receiver.logs) == 1
+    assert [record.body for record in receiver.logs] == ["a stream is open", "inference ended"]
 
 
 def test_an_exit_status_stays(receiver: OtlpReceiver) -> None:

@@ -223,7 +223,7 @@ def check_complete(receiver: GrpcReceiver) -> None:
     (span,) = receiver.spans
     assert span.attributes[semconv.OUTCOME] == "abandoned"
     assert receiver.total(semconv.INFERENCES.name) == 1
-    assert [record.body for record in receiver.logs] == ["a stream is open"]
+    assert [record.body for record in receiver.logs] == ["a stream is open", "inference ended"]
 
 
 def test_the_end_of_a_program_flushes_over_grpc() -> None:

@@ -96,7 +96,11 @@ def redact(record: ReadableLogRecord, rules: Rules, *, copied: bool = False) -> 
     body = _body(entry.body, rules)
     scope = None if record.instrumentation_scope is None else scope_of(rules, record.instrumentation_scope)
     event_name = entry.event_name
-    if event_name is not None and not NAMES.leaves(event_name, None if scope is None else scope.name, {}):
+    if (
+        event_name is not None
+        and type(event_name) is not Constant
+        and not NAMES.leaves(event_name, None if scope is None else scope.name, {})
+    ):
         COUNTS.add(semconv.REDACTED_EVENT_NAME)
         event_name = REDACTED
     severity = entry.severity_text
