@@ -178,7 +178,6 @@ logging.getLogger("loud").log(15, "fifteen")
 )
 def test_a_bad_value_is_named_once_and_the_default_taken(arguments: str, word: str, tmp_path: Path) -> None:
     found = run(tmp_path, f'install({arguments})\nlogging.warning("still there")\n')
-    assert found.other.count(word) == len(found.other.split(word)) - 1
     assert len(found.other.splitlines()) == 1
     assert word in found.other
     assert found.bodies == ["still there"]
