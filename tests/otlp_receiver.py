@@ -124,6 +124,11 @@ class OtlpReceiver:
                 requests.clear()
 
     @property
+    def messages(self) -> list[Any]:
+        """Every request received so far, as it came."""
+        return [message for path in ("/v1/traces", "/v1/metrics", "/v1/logs") for message in self._received(path)]
+
+    @property
     def spans(self) -> list[Span]:
         """Every span received so far."""
         return [

@@ -87,8 +87,9 @@ def _carried(context: Context) -> dict[str, Any]:
     if baggage := read(context):
         carried[_BAGGAGE] = dict(baggage)
     if get_current_span(context).get_span_context().is_valid:
-        carried[_TRACE] = trace = {}
-        _propagator().inject(trace, context)
+        headers: dict[str, str] = {}
+        _propagator().inject(headers, context)
+        carried[_TRACE] = headers
     return carried
 
 

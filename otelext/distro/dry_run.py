@@ -17,6 +17,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
 from otelext import semconv
+from otelext.logs import failure
+from otelext.logs.message import body_of
 from otelext.processors import allowed
 from otelext.processors.redaction import metrics, spans
 
@@ -112,12 +114,12 @@ def _span(rules: Rules, attributes: Mapping[str, Any]) -> ReadableSpan:
 
 
 def _metrics(rules: Rules) -> Iterator[Row]:
-    for metric in semconv.METRICS.values():
-        if metric.producer is semconv.Producer.FOREIGN:
-            continue
-        given = {key: _EXAMPLES.get(key, "example") for key in sorted(metric.attribute_keys)}
-        yield from _attributes("metrics", metric.name, given, _point(rules, metric.name, given))
-    yield from _attributes("metrics", "any other", {"patient": TYPED}, _point(rules, "any", {"patient": TYPED}))
+    own = [metric for metric in semconv.METRICS.values() if metric.producer is not semconv.Producer.FOREIGN]
+    keys = sorted({key for metric in own for key in metric.attribute_keys})
+    given = {key: _EXAMPLES.get(key, "example") for key in keys}
+    yield from _attributes("metrics", "attribute of ours", given, _point(rules, "any", given))
+    given = {"http.route": "/receipts/{id}", "patient": TYPED}
+    yield from _attributes("metrics", "attribute of another library's", given, _point(rules, "any", given))
 
 
 def _point(rules: Rules, name: str, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -135,8 +137,23 @@ def _point(rules: Rules, name: str, attributes: Mapping[str, Any]) -> Mapping[st
     return {}
 
 
-def _logs(rules: Rules) -> Iterator[Row]:  # noqa: ARG001
-    return iter(())
+def _logs(rules: Rules) -> Iterator[Row]:
+    def body(message: str, *args: object) -> str:
+        return body_of(message, args, __file__, rules, lambda: None)
+
+    yield Row("logs", "message, a literal", "receipt read", body("receipt read"))
+    yield Row("logs", "message with an argument", f"receipt of {TYPED} read", body("receipt of %s read", TYPED))
+    made = f"receipt of {TYPED} read"
+    yield Row("logs", "message, made at run time", made, body(made))
+    given = {semconv.REQUEST_MODEL: "example", "prompt": TYPED}
+    leaves = rules.attributes(given, semconv.REDACTED_LOG_ATTRIBUTE)
+    yield from _attributes("logs", "field", given, leaves)
+    try:
+        raise ValueError(TYPED)
+    except ValueError as error:
+        described = failure.describe(error, rules)
+    given = {semconv.EXCEPTION_TYPE: "ValueError", "exception.message": TYPED, "exception.stacktrace": "Traceback ..."}
+    yield from _attributes("logs", "field", given, described)
 
 
 def _attributes(signal: str, place: str, given: Mapping[str, Any], leaves: Mapping[str, Any] | None) -> Iterator[Row]:

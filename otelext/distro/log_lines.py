@@ -19,6 +19,7 @@ def prepare(config: Config) -> None:
         file=config.log_file,
         file_size=config.log_file_size,
         file_count=config.log_file_count,
+        otlp=config.instrument,
     )
     lines = next((handler for handler in install.INSTALLED.handlers if isinstance(handler, LinesHandler)), None)
     inference.install(per_second=config.log_inferences, write=None if lines is None else lines.publish)

@@ -152,6 +152,8 @@ def _adopt(config: Config) -> None:
     if foreign:
         report_setup("otelext: what can't be added to a provider that is not the SDK's: %s", "; ".join(foreign))
     _attach.limits.declare(semconv.REQUEST_MODEL, config.models)
+    _attach.limits.declare(semconv.TENANT_ID, config.tenants)
+    _attach.limits.asked = frozenset(config.metric_attributes)
     _attach.worker.capacity = config.queue_size
     # Joins the worker and our span processor now, so that what comes before the first inference is bounded too.
     current_binding()

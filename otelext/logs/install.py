@@ -53,14 +53,14 @@ class Installed:
         self._filters: list[Callable[[logging.LogRecord], bool]] = []
         self._lock = threading.RLock()
 
-    def install(self, form: str, level: str, file: str, file_size: int, file_count: int) -> None:
+    def install(self, form: str, level: str, file: str, file_size: int, file_count: int, *, otlp: bool) -> None:
         """As `install`."""
         with self._lock:
             if not self.done:
                 self.done = True
                 self.levels = levels_of(level, "OTELEXT_LOG_LEVEL")
                 lines = _lines(form, file, file_size, file_count)
-                exporting = take_over(None) or otlp_handler()
+                exporting = take_over(None) or (otlp_handler() if otlp else None)
                 if exporting is not None:
                     self.handlers.append(exporting)
                     if lines is None:
@@ -139,6 +139,7 @@ def install(
     file: str = "",
     file_size: int = FILE_SIZE,
     file_count: int = FILE_COUNT,
+    otlp: bool = True,
 ) -> None:
     """Give log records to the OpenTelemetry SDK, and write them as lines. Never raises.
 
@@ -151,9 +152,11 @@ def install(
         file: Where lines go; empty for standard error.
         file_size: Bytes of one file before a new one is begun.
         file_count: Full files that are kept.
+        otlp: Whether log records are given to the SDK where nobody did so before. It imports the logging
+            instrumentation.
     """
     try:
-        INSTALLED.install(format, level, file, file_size, file_count)
+        INSTALLED.install(format, level, file, file_size, file_count, otlp=otlp)
     except Exception:  # noqa: BLE001  # the service runs on without
         report("otelext could not set up logging", exc_info=True)
 

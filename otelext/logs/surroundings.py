@@ -5,14 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otelext import semconv
+from otelext.capture import baggage
 from otelext.capture.context import enclosing, open_inference
 from otelext.capture.request import request_of
 from otelext.capture.stage import RunningStage
-
-try:
-    from otelext.capture import baggage  # type: ignore[attr-defined,unused-ignore]
-except ImportError:
-    baggage = None
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -20,7 +16,7 @@ if TYPE_CHECKING:
 
 def surroundings(context: Context) -> dict[str, Any]:
     """Attributes of whatever happens in `context`, as they are known inside the process."""
-    found: dict[str, Any] = {} if baggage is None else dict(baggage.read(context))
+    found: dict[str, Any] = dict(baggage.read(context))
     request = request_of(context)
     if request is not None and request.request_id is not None:
         found[semconv.REQUEST_ID] = request.request_id

@@ -7,6 +7,8 @@ import os
 import sys
 from typing import Any, Final
 
+from opentelemetry.instrumentation.environment_variables import OTEL_PYTHON_DISABLED_INSTRUMENTATIONS
+
 from otelext.logs.levels import level_number
 
 _MODULE: Final = "opentelemetry.instrumentation.logging"
@@ -18,7 +20,8 @@ _LEVEL: Final = "OTEL_PYTHON_LOG_HANDLER_LEVEL"
 
 def otlp_handler() -> logging.Handler | None:
     """A handler as the instrumentation's variables say; None where it is switched off or not installed."""
-    if os.environ.get(_AUTO, "true").strip().lower() != "true":
+    disabled = {name.strip() for name in os.environ.get(OTEL_PYTHON_DISABLED_INSTRUMENTATIONS, "").split(",")}
+    if os.environ.get(_AUTO, "true").strip().lower() != "true" or disabled & {"logging", "*"}:
         return None
     return _made(level=level_number(os.environ.get(_LEVEL, "")) or logging.NOTSET)
 

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 from otelext.capture.failure import report
 from otelext.processors.baggage import BaggageSpanProcessor
 from otelext.processors.genai import GenAISpanProcessor
+from otelext.processors.redaction.written import WrittenNameProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 
 _MULTI: Final = (SynchronousMultiSpanProcessor, ConcurrentMultiSpanProcessor)
 # What the one for baggage does at a start, capture does itself for our spans.
-_IGNORE_STARTS: Final = (BatchSpanProcessor, SimpleSpanProcessor, GenAISpanProcessor, BaggageSpanProcessor)
+_IGNORE_STARTS: Final = (
+    BatchSpanProcessor,
+    SimpleSpanProcessor,
+    GenAISpanProcessor,
+    BaggageSpanProcessor,
+    WrittenNameProcessor,
+)
 
 
 def join(provider: Any, worker: Worker) -> None:  # the SDK's TracerProvider, or a subclass

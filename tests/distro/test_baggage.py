@@ -67,3 +67,23 @@ assert "opentelemetry.propagate" not in sys.modules
     assert done.returncode == 0, done.stderr
     assert "of 20 keys of baggage the first 16 are used" in done.stderr
     assert done.stderr.count("keys of baggage") == 1
+
+
+def test_the_settings_name_tenants_on_metrics_and_baggage_that_is_trusted() -> None:
+    program = """
+import os
+os.environ.update(dict.fromkeys(("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"), "none"))
+import otelext
+from otelext import _attach
+from otelext.capture.baggage import BAGGAGE
+otelext.configure(instrument=False)
+assert _attach.limits.tenant_in({"tenant.id": "clinic-a"}) is None
+os.environ.update(OTELEXT_TENANTS="clinic-a", OTELEXT_METRIC_ATTRIBUTES="tenant.id", OTELEXT_BAGGAGE_TRUST="1")
+otelext.configure(instrument=False)
+assert BAGGAGE.trust
+admitted = [_attach.limits.admit("tenant.id", tenant) for tenant in ("clinic-b", "clinic-a")]
+assert admitted == ["other", "clinic-a"], admitted
+assert _attach.limits.tenant_in({"tenant.id": "clinic-a"}) == "clinic-a"
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

@@ -56,7 +56,7 @@ if HOW == "instrumented as the pool starts":
 
 app = celery.Celery("service", broker="filesystem://", backend="file://" + folder)
 app.conf.update(
-    broker_transport_options={"data_folder_in": folder, "data_folder_out": folder},
+    broker_transport_options={"data_folder_in": folder, "data_folder_out": folder, "control_folder": folder + "-control"},
     worker_send_task_events=False, broker_connection_retry_on_startup=True, worker_hijack_root_logger=False,
 )
 

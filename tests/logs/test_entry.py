@@ -229,7 +229,7 @@ def test_code_attributes_are_added_where_they_are_asked_for(logged: Logged) -> N
 
 
 def test_handlers_of_one_record_share_its_entry(logged: Logged) -> None:
-    made = []
+    made: list[Any] = []
     for handler in logged.handlers[1:]:
         handler.form = made.append
         handler.sink.write = lambda _: None

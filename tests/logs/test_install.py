@@ -277,6 +277,7 @@ logging.error("one of %s", "two")
     ("env", "exported"),
     [
         ({"OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION": "false"}, []),
+        ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "httpx, logging"}, []),
         ({"OTEL_PYTHON_LOG_HANDLER_LEVEL": "error"}, ["an error"]),
         ({"OTEL_PYTHON_LOG_HANDLER_LEVEL": "loud"}, ["a warning", "an error"]),
     ],
@@ -285,6 +286,19 @@ def test_the_instrumentations_variables_hold(env: dict[str, str], exported: list
     found = run(tmp_path, 'install()\nlogging.warning("a warning")\nlogging.error("an error")\n', **env)
     assert [body for _, body in found.exported] == exported
     assert found.bodies == ["a warning", "an error"]
+
+
+def test_lines_alone_load_no_instrumentation(tmp_path: Path) -> None:
+    found = run(
+        tmp_path,
+        """
+install(otlp=False)
+logging.warning("a line")
+assert "opentelemetry.instrumentation.logging" not in sys.modules
+""",
+    )
+    assert found.bodies == ["a line"]
+    assert not found.exported
 
 
 def test_code_attributes_come_by_the_instrumentations_variable(tmp_path: Path) -> None:

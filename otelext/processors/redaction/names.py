@@ -83,7 +83,7 @@ _STATEMENTS: Final = frozenset(word.lower() for word in _WORDS)
 
 
 class Names:
-    """Which names leave. Asked on the exporters' threads, never in a request."""
+    """Which names leave. `leaves` may read source files: it is for exporters' threads, not for requests."""
 
     def __init__(self) -> None:
         self._written: set[str] = set()  # names that were found in the source; dynamic ones are never kept
@@ -92,6 +92,15 @@ class Names:
         self._seen_modules = 0
         self._looked = -_LOOK_AGAIN_S
         self._lock = threading.Lock()
+
+    def is_noted(self, name: str) -> bool:
+        """Whether a name is known to be written in the program."""
+        return name in self._written
+
+    def note(self, name: str) -> None:
+        """Remember that a name is written in the program."""
+        if len(self._written) < _MAX_NAMES:
+            self._written.add(name)
 
     def leaves(self, name: object, scope: str | None, attributes: Mapping[str, Any]) -> bool:
         """Whether a name may leave.
@@ -108,8 +117,7 @@ class Names:
         if self._is_composed(name, attributes):
             return True
         if self._is_written(name, scope):
-            if len(self._written) < _MAX_NAMES:
-                self._written.add(name)
+            self.note(name)
             return True
         return False
 

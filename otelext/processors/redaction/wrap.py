@@ -20,6 +20,7 @@ from otelext.processors.redaction.stand_in import (
     RedactedSpanProcessor,
     stand_in_for_spans,
 )
+from otelext.processors.redaction.written import WrittenNameProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,14 @@ def wrap_tracer_provider(provider: Any) -> bool:
     Returns:
         Whether it holds; not for one that is not the SDK's.
     """
-    return _wrap_processors(provider, getattr(provider, "_active_span_processor", None), "add_span_processor", _span)
+    active = getattr(provider, "_active_span_processor", None)
+    if not _wrap_processors(provider, active, "add_span_processor", _span):
+        return False
+    with active._lock:  # noqa: SLF001  # the SDK offers appending alone
+        members = active._span_processors  # noqa: SLF001
+        if not any(isinstance(member, WrittenNameProcessor) for member in members):
+            active._span_processors = (*members, WrittenNameProcessor())  # noqa: SLF001
+    return True
 
 
 def wrap_logger_provider(provider: Any) -> bool:

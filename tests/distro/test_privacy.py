@@ -1,0 +1,105 @@
+"""What leaves a real process, by real export: redaction is there however the exporters were set up."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from otelext import semconv
+from tests.otlp_receiver import OtlpReceiver
+
+from .processes import plain, run_program, run_python
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROGRAM = """
+from opentelemetry import metrics, trace
+secret = "-".join(["typed", "by", "kim"])
+with trace.get_tracer("program").start_as_current_span("constant", attributes={"prompt": secret, "http.route": "/r"}):
+    pass
+trace.get_tracer_provider().force_flush()
+metrics.get_meter("program").create_counter("program.count").add(1, {"patient": secret})
+"""
+SECRET = b"typed-by-kim"
+
+
+def everything(receiver: OtlpReceiver) -> bytes:
+    return b"".join(message.SerializeToString() for message in receiver.messages)
+
+
+def test_nothing_that_is_not_on_the_list_leaves_and_it_is_counted() -> None:
+    with OtlpReceiver() as receiver:
+        done = run_program(PROGRAM, plain(receiver.endpoint))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert SECRET not in everything(receiver)
+    (span,) = (span for span in receiver.spans if span.name == "constant")
+    assert span.attributes == {"http.route": "/r"}
+    assert receiver.total(semconv.REDACTED_TOTAL.name, **{semconv.REDACTED_KIND: "span_attribute"}) == 1
+    assert receiver.total(semconv.REDACTED_TOTAL.name, **{semconv.REDACTED_KIND: "metric_attribute"}) >= 1
+
+
+def test_an_opt_out_is_one_warning_and_a_resource_attribute() -> None:
+    with OtlpReceiver() as receiver:
+        done = run_program(PROGRAM, plain(receiver.endpoint, OTELEXT_CAPTURE="span_attributes,metric_attributes"))
+    (metrics_line, spans_line) = done.stderr.splitlines()
+    assert "OTELEXT_CAPTURE opens metric_attributes" in metrics_line
+    assert "OTELEXT_CAPTURE opens span_attributes" in spans_line
+    assert SECRET in everything(receiver)
+    assert all(span.resource[semconv.CAPTURE] == ["metric_attributes", "span_attributes"] for span in receiver.spans)
+
+
+THEIRS = (
+    """
+import os
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+import otelext
+def exporting(): return BatchSpanProcessor(OTLPSpanExporter())
+provider = TracerProvider()
+if {early}: provider.add_span_processor(exporting())
+if {set_early}: trace.set_tracer_provider(provider)
+otelext.configure(instrument=False)
+if not {set_early}:
+    trace._TRACER_PROVIDER_SET_ONCE._done, trace._TRACER_PROVIDER = False, None
+    trace.set_tracer_provider(provider)
+    with otelext.inference("chat", model="m"): pass  # where a provider that was set later is found
+if not {early}: provider.add_span_processor(exporting())
+"""
+    + PROGRAM
+)
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("set_early", [True, False])
+def test_it_holds_for_exporters_and_providers_of_the_users_whenever_they_come(early: bool, set_early: bool) -> None:
+    with OtlpReceiver() as receiver:
+        done = run_python(
+            THEIRS.replace("{early}", str(early)).replace("{set_early}", str(set_early)), plain(receiver.endpoint)
+        )
+    assert done.returncode == 0, done.stderr
+    assert "constant" in {span.name for span in receiver.spans}
+    assert SECRET not in everything(receiver)
+
+
+def test_samples_of_what_left_are_written_where_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "samples"
+    with OtlpReceiver() as receiver:
+        run_program(PROGRAM, plain(receiver.endpoint, OTELEXT_PRIVACY_SAMPLES=str(path)))
+    samples = [json.loads(line) for line in path.read_text().splitlines()]
+    assert {"signal": "traces", "place": "span attribute", "name": "http.route"}.items() <= {
+        key: value for sample in samples if sample["name"] == "http.route" for key, value in sample.items()
+    }.items()
+    assert SECRET.decode() not in path.read_text()
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_samples_that_can_not_be_written_cost_no_telemetry() -> None:
+    with OtlpReceiver() as receiver:
+        done = run_program(PROGRAM, plain(receiver.endpoint, OTELEXT_PRIVACY_SAMPLES="/nowhere/at/all"))
+    assert "/nowhere/at/all" in done.stderr
+    assert "constant" in {span.name for span in receiver.spans}
