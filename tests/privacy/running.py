@@ -171,6 +171,7 @@ def steered(left: Left, folder: Path, **variables: str) -> Iterator[dict[str, st
                 "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST": ".*",
                 "OTELEXT_HASH_KEY": str(secrets["hash key"]),
                 "OTELEXT_TENANTS": "seoul,busan",
+                "OTELEXT_LOG_FORMAT": "json",
                 "OTELEXT_LOG_FILE": str(folder / LOG_FILE),
                 **variables,
             },

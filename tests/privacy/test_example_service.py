@@ -55,6 +55,7 @@ def example(tmp_path_factory: pytest.TempPathFactory, answers: list[Any]) -> Lef
             DOCUMENT_VLM_DATABASE_URL=f"sqlite:///{folder / 'documents.db'}",
             DOCUMENT_VLM_CONTEXT="1024",
             OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="",
+            OTELEXT_LOG_FORMAT="json",
             OTELEXT_LOG_FILE=str(folder / LOG_FILE),
         )
         port = free_port()
