@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,7 @@ from opentelemetry.sdk.metrics.export import (
 from otelext import semconv
 from otelext.capture.failure import report_setup
 from otelext.processors.redaction.counts import COUNTS
+from otelext.processors.redaction.names import NAMES
 from otelext.processors.redaction.points import merged
 from otelext.processors.redaction.rules import PROCESS, Rules
 from otelext.processors.redaction.samples import METRICS, SAMPLES, of_metrics
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
 
 NEVER: Final = frozenset({semconv.REQUEST_ID, semconv.USER_ID})
 """Attributes that no data point carries, whoever allows them: each request or user would be a series of its own."""
+
+
+# https://ucum.org/ucum, of which services use the short ones, and annotations in braces.
+_ATOM: Final = r"(?:[A-Za-z%\[\]_]{1,8}[0-9]?|\{[A-Za-z_. -]{1,24}\}|1|10[*^][0-9]{1,2})"
+_UNIT: Final = re.compile(rf"(?:{_ATOM}(?:{_ATOM}?[./]{_ATOM}){{0,3}})?")
 
 
 class RedactingMetricExporter(MetricExporter):
@@ -175,7 +182,8 @@ def _scope(given: ScopeMetrics, rules: Rules) -> ScopeMetrics:
 
 
 def _scope_metrics(given: ScopeMetrics, rules: Rules) -> ScopeMetrics | None:
-    metrics = _each(given.metrics, lambda metric: _metric(metric, rules))
+    named = _each(given.metrics, lambda metric: _named(metric, given.scope.name))
+    metrics = _each(named, lambda metric: _metric(metric, rules))
     if metrics is given.metrics:
         return given
     return replace(given, metrics=metrics) if metrics else None
@@ -212,6 +220,28 @@ def _joined(same: Sequence[Metric]) -> Metric:
 
 class _Joined(list[Any]):
     """Points of several metrics, which may be duplicates even where nothing is taken away from them."""
+
+
+def _named(given: Metric, scope: str) -> Metric | None:
+    """A metric without a unit or description that is none of the program's; nothing where its name is none."""
+    if not NAMES.names_instrument(given.name, scope):
+        COUNTS.add(semconv.REDACTED_METRIC)
+        report_setup(
+            "otelext left a metric of %s out, whose name is neither written in the program nor made of plain words",
+            scope,
+        )
+        return None
+    unit = given.unit or ""
+    if not _UNIT.fullmatch(unit):
+        COUNTS.add(semconv.REDACTED_METRIC)
+        unit = ""
+    description = given.description or ""
+    if not NAMES.describes(description, scope):
+        COUNTS.add(semconv.REDACTED_METRIC)
+        description = ""
+    if unit == (given.unit or "") and description == (given.description or ""):
+        return given
+    return replace(given, unit=unit, description=description)
 
 
 def _metric(given: Metric, rules: Rules) -> Metric | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MAX_NAMES: Final = 4096
 _MAX_FILES: Final = 2000
+_MAX_FILES_OF_PACKAGE: Final = 200  # some have thousands, and take minutes to read
 _LOOK_AGAIN_S: Final = 10.0
 _KNOWN: Final = frozenset(
     {
@@ -31,53 +32,16 @@ _KNOWN: Final = frozenset(
 # Words that instrumentations put between or before values: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 # and .../database/database-spans/. A word of SQL that is none of these came from a statement.
 _WORDS: Final = frozenset(
-    [
-        "CONNECT",
-        "DELETE",
-        "GET",
-        "HEAD",
-        "HTTP",
-        "OPTIONS",
-        "PATCH",
-        "POST",
-        "PUT",
-        "QUERY",
-        "TRACE",
-        "WEBSOCKET",
-        "http",
-        "receive",
-        "send",
-        "websocket",
-        "ALTER",
-        "ANALYZE",
-        "BEGIN",
-        "CALL",
-        "COMMIT",
-        "COPY",
-        "CREATE",
-        "DROP",
-        "EXEC",
-        "EXECUTE",
-        "EXPLAIN",
-        "INSERT",
-        "LOCK",
-        "MERGE",
-        "PRAGMA",
-        "RELEASE",
-        "REPLACE",
-        "ROLLBACK",
-        "SAVEPOINT",
-        "SELECT",
-        "SET",
-        "SHOW",
-        "TRUNCATE",
-        "UPDATE",
-        "VACUUM",
-        "VALUES",
-        "WITH",
+    {
+        "CONNECT", "DELETE", "GET", "HEAD", "HTTP", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE",
+        "WEBSOCKET", "http", "receive", "send", "websocket", "ALTER", "ANALYZE", "BEGIN", "CALL", "COMMIT", "COPY",
+        "CREATE", "DROP", "EXEC", "EXECUTE", "EXPLAIN", "INSERT", "LOCK", "MERGE", "PRAGMA", "RELEASE", "REPLACE",
+        "ROLLBACK", "SAVEPOINT", "SELECT", "SET", "SHOW", "TRUNCATE", "UPDATE", "VACUUM", "VALUES", "WITH",
         "connect",
-    ]  # a list of eighty lines
-)
+    }
+)  # fmt: skip
+_COMPOSED: Final = frozenset({"opentelemetry", "otelext"})  # names of their spans are made of what leaves, or known
+_INSTRUMENT: Final = re.compile(r"[a-z]{1,24}[0-9]{0,2}(?:[._/-][a-z]{1,24}[0-9]{0,2}){0,11}")
 _SEPARATORS: Final = re.compile(r"[\s/]+")
 _STATEMENTS: Final = frozenset(word.lower() for word in _WORDS)
 
@@ -133,12 +97,23 @@ class Names:
             rest = f" {rest} ".replace(f" {value} ", " ").strip()
         return all(word in _WORDS or _is_code(word) for word in _SEPARATORS.split(rest) if word)
 
+    def names_instrument(self, name: str, scope: str) -> bool:
+        """Whether an instrument's name is written in the program, or is made of plain words.
+
+        Many are put together once, of words; instruments are not made for each request.
+        """
+        return name in semconv.METRICS or _INSTRUMENT.fullmatch(name) is not None or self.leaves(name, scope, {})
+
+    def describes(self, text: str, scope: str) -> bool:
+        """Whether an instrument's description is written in the program."""
+        return not text or is_ours_or_of_opentelemetry(scope) or text in self._written or self._is_written(text, scope)
+
     def _is_written(self, name: str, scope: str | None) -> bool:
         with self._lock:
             self._look()
             if any(name in source.strings for source in map(literals.of, self._files) if source is not None):
                 return True
-            return scope is not None and name in self._of_package(scope.partition(".")[0])
+            return scope is not None and name in self._of_package(scope)
 
     def _look(self) -> None:
         """Find the program's own source files: what is neither Python's nor installed."""
@@ -151,23 +126,32 @@ class Names:
             if len(self._files) < _MAX_FILES and not file.startswith(installed):
                 self._files.add(file)
 
-    def _of_package(self, package: str) -> frozenset[str]:
-        """String constants of an installed package, by whose name a tracer is called."""
+    def _of_package(self, scope: str) -> frozenset[str]:
+        """String constants of the installed package that a scope is named after, the module itself first."""
         now = monotonic()
-        found = self._packages.get(package)
+        found = self._packages.get(scope)
         if found is not None and now - found[0] < _LOOK_AGAIN_S:
             return found[1]
-        if package not in sys.modules or package in {"opentelemetry", "otelext"}:  # theirs are composed or known
+        package = scope.partition(".")[0]
+        if package not in sys.modules or package in _COMPOSED:
             return frozenset()
-        prefix = f"{package}."
-        modules = [m for name, m in tuple(sys.modules.items()) if name == package or name.startswith(prefix)]
+        names = [name for name in tuple(sys.modules) if name == package or name.startswith(f"{package}.")]
+        names.sort(key=lambda name: (not f"{name}.".startswith(f"{scope}."), name.count(".")))
         strings: set[str] = set()
-        for file in list(_files_of(modules))[:_MAX_FILES]:
+        for file in _files_of([sys.modules.get(name) for name in names[:_MAX_FILES_OF_PACKAGE]]):
             source = literals.of(file)
             if source is not None:
                 strings |= source.strings
-        written = self._packages[package] = (now, frozenset(strings))
-        return written[1]
+        if len(self._packages) >= _MAX_NAMES:
+            self._packages.clear()
+        self._packages[scope] = (now, frozenset(strings))
+        return self._packages[scope][1]
+
+
+def is_ours_or_of_opentelemetry(scope: str) -> bool:
+    """Whether a scope's name is that of a loaded module of OpenTelemetry, or our own."""
+    ours = scope in {semconv.SCOPE_NAME, "opentelemetry-sdk"}
+    return ours or (scope in sys.modules and scope.startswith("opentelemetry."))
 
 
 def is_statement(word: object) -> bool:
