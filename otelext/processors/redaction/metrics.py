@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.metrics.export import (
@@ -35,9 +36,11 @@ NEVER: Final = frozenset({semconv.REQUEST_ID, semconv.USER_ID})
 """Attributes that no data point carries, whoever allows them: each request or user would be a series of its own."""
 
 
-# https://ucum.org/ucum, of which services use the short ones, and annotations in braces.
-_ATOM: Final = r"(?:[A-Za-z%\[\]_]{1,8}[0-9]?|\{[A-Za-z_. -]{1,24}\}|1|10[*^][0-9]{1,2})"
-_UNIT: Final = re.compile(rf"(?:{_ATOM}(?:{_ATOM}?[./]{_ATOM}){{0,3}})?")
+@cache
+def _units() -> re.Pattern[str]:
+    # https://ucum.org/ucum, of which services use the short ones, and annotations in braces. Not compiled at the start.
+    atom = r"(?:[A-Za-z%\[\]_]{1,8}[0-9]?|\{[A-Za-z_. -]{1,24}\}|1|10[*^][0-9]{1,2})"
+    return re.compile(rf"(?:{atom}(?:{atom}?[./]{atom}){{0,3}})?")
 
 
 class RedactingMetricExporter(MetricExporter):
@@ -232,7 +235,7 @@ def _named(given: Metric, scope: str) -> Metric | None:
         )
         return None
     unit = given.unit or ""
-    if not _UNIT.fullmatch(unit):
+    if unit and not _units().fullmatch(unit):
         COUNTS.add(semconv.REDACTED_METRIC)
         unit = ""
     description = given.description or ""

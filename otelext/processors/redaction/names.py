@@ -41,7 +41,8 @@ _WORDS: Final = frozenset(
     }
 )  # fmt: skip
 _COMPOSED: Final = frozenset({"opentelemetry", "otelext"})  # names of their spans are made of what leaves, or known
-_INSTRUMENT: Final = re.compile(r"[a-z]{1,24}[0-9]{0,2}(?:[._/-][a-z]{1,24}[0-9]{0,2}){0,11}")
+_WORD: Final = re.compile(r"[a-z]{1,24}[0-9]{0,2}")
+_PARTS: Final = re.compile(r"[._/-]")
 _SEPARATORS: Final = re.compile(r"[\s/]+")
 _STATEMENTS: Final = frozenset(word.lower() for word in _WORDS)
 
@@ -102,7 +103,8 @@ class Names:
 
         Many are put together once, of words; instruments are not made for each request.
         """
-        return name in semconv.METRICS or _INSTRUMENT.fullmatch(name) is not None or self.leaves(name, scope, {})
+        plain = all(_WORD.fullmatch(word) for word in _PARTS.split(name))
+        return plain or name in semconv.METRICS or self.leaves(name, scope, {})
 
     def describes(self, text: str, scope: str) -> bool:
         """Whether an instrument's description is written in the program."""

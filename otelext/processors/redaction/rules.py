@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -139,6 +137,9 @@ class Rules:
     def _user(self, value: Any) -> Any:
         if not self.hash_key or not isinstance(value, (str, int)):
             return ABSENT
+        import hashlib  # noqa: PLC0415  # these two take milliseconds of a start
+        import hmac  # noqa: PLC0415
+
         return hmac.new(self.hash_key, str(value).encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
