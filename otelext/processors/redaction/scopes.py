@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAX_KEPT: Final = 256
-_VERSION: Final = re.compile(r"[\w.+!-]{1,64}")
+_VERSION: Final = re.compile(r"v?[0-9][\w.+!-]{0,31}")
 _SCHEMA: Final = "https://opentelemetry.io/schemas/"
 
 
