@@ -105,6 +105,7 @@ _SERVICE: Final = (
         "service",
         "logged exception message",
         "structlog exception",
+        "structlog exception by our processor",
         "SQL error",
         opened_by="exception_messages exception_stacktraces",
     ),
@@ -126,6 +127,7 @@ _SERVICE: Final = (
         "service",
         "log argument",
         "log mapping argument",
+        "structlog argument by our processor",
         "logged exception argument",
         "otelexts own log line",
         opened_by="log_arguments",
@@ -147,6 +149,7 @@ _SERVICE: Final = (
         "structlog value",
         "structlog key",
         "structlog bound value",
+        "structlog event by our processor",
         "body of the logs API",
         opened_by="log_messages",
     ),
@@ -158,6 +161,9 @@ _SERVICE: Final = (
         "log extra field",
         "log extra key",
         "log extra mapping",
+        "structlog value by our processor",
+        "structlog key by our processor",
+        "structlog context by our processor",
         "attribute of the logs API",
         opened_by="log_attributes",
     ),
@@ -182,7 +188,7 @@ _SERVICE: Final = (
         opened_by="metric_attributes",
     ),
     *_all("service", "resident number as a metric attribute", opened_by="metric_attributes", kind=RESIDENT_NUMBER),
-    *_all("service", "baggage of no named key", "tenant that is not declared", "user id", "request id in baggage"),
+    *_all("service", "baggage of no named key", "tenant that is not declared", "user id", "request id set inside"),
 )
 
 _CLIENT: Final = (
