@@ -127,7 +127,6 @@ _SERVICE: Final = (
         "service",
         "log argument",
         "log mapping argument",
-        "structlog argument by our processor",
         "logged exception argument",
         "otelexts own log line",
         opened_by="log_arguments",
@@ -150,6 +149,7 @@ _SERVICE: Final = (
         "structlog key",
         "structlog bound value",
         "structlog event by our processor",
+        "structlog argument by our processor",  # structlog puts it in its place before any processor
         "body of the logs API",
         opened_by="log_messages",
     ),

@@ -49,7 +49,8 @@ class _Kept(OtlpReceiver):
         with self._bodies_lock:
             self.bodies.clear()
 
-    def decoded(self) -> Iterator[tuple[str, Any]]:
+    @property
+    def requests(self) -> Iterator[tuple[str, Any]]:
         """Every request, decoded, with its path."""
         for path in ("/v1/traces", "/v1/metrics", "/v1/logs"):
             for message in self._received(path):
@@ -99,7 +100,7 @@ class Left:
         found: list[Trace] = []
         for path, body in self.receiver.bodies:
             found += finder.search(body, f"the body of {path}")
-        for path, message in self.receiver.decoded():
+        for path, message in self.receiver.requests:
             found += finder.search_in(message, path)
         found += finder.search("\n".join(self.lines).encode(), "the lines of JSON")
         found += finder.search(self.file.encode(), "the log file")

@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanProcessor,
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from otelext.capture import failure
 from otelext.processors.redaction import rules
 from otelext.processors.redaction.rules import PROCESS, Rules
 from otelext.processors.redaction.wrap import wrap_logger_provider, wrap_meter_provider, wrap_tracer_provider
@@ -30,6 +31,7 @@ SECRET = f"k1m-{uuid4().hex}"  # in no literal
 def _the_process_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PROCESS, "rules", Rules())
     monkeypatch.setattr(PROCESS, "unwrapped", ())
+    monkeypatch.setattr(failure, "_last", {})
 
 
 def names(exporter: InMemorySpanExporter) -> list[str]:
