@@ -14,7 +14,7 @@ from otelext.processors.redaction.names import is_statement
 from otelext.processors.redaction.text import REDACTED, Constant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
 
 class _Absent:
@@ -96,7 +96,7 @@ class Rules:
         changed: dict[str, Any] | None = None
         for key, value in given.items():
             if type(key) is str and key in names:
-                if type(value) in _PLAIN:
+                if type(value) in _PLAIN and key not in _SHAPES:
                     continue
                 leaves = self.value(key, value)
                 if leaves is value:
@@ -213,8 +213,3 @@ class _Process:
 
 
 PROCESS: Final = _Process()
-
-
-def captures_in(names: Collection[str]) -> frozenset[str]:
-    """Those of `names` that `OTELEXT_CAPTURE` knows."""
-    return frozenset(names) & semconv.CAPTURES.keys()
