@@ -5,7 +5,6 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-import threading
 import warnings
 from importlib.machinery import SourceFileLoader
 from types import CodeType
@@ -40,7 +39,6 @@ class Source:
 
 _sources: dict[str, Source | None] = {}
 _loaded: set[str] = set()
-_reading = threading.Lock()
 
 
 def is_literal(text: str, filename: str, frame: FrameType | None = None) -> bool:
@@ -84,12 +82,11 @@ def of(filename: str) -> Source | None:
         return _sources[filename]
     except KeyError:
         pass
-    with _reading:
-        if filename not in _sources:
-            if len(_sources) >= _MAX_FILES:
-                return None
-            _sources[filename] = _read(filename)
-        return _sources[filename]
+    if len(_sources) >= _MAX_FILES:
+        return None
+    # Without a lock, which a fork could leave locked; two threads that read a file find the same.
+    found = _sources[filename] = _read(filename)
+    return found
 
 
 def _is_loaded(filename: str) -> bool:
