@@ -96,7 +96,7 @@ class Rules:
         changed: dict[str, Any] | None = None
         for key, value in given.items():
             if type(key) is str and key in names:
-                if type(value) in _PLAIN:
+                if type(value) in _PLAIN and key not in _SHAPES:
                     continue
                 leaves = self.value(key, value)
                 if leaves is value:
@@ -175,6 +175,8 @@ def _operation(_: Rules, value: Any) -> Any:
 
 
 def _type(_: Rules, value: Any) -> Any:
+    if type(value) in _PLAIN:  # a status code
+        return value
     return value if isinstance(value, str) and _TYPE.fullmatch(value) else REDACTED
 
 
