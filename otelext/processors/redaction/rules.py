@@ -175,6 +175,8 @@ def _operation(_: Rules, value: Any) -> Any:
 
 
 def _type(_: Rules, value: Any) -> Any:
+    if type(value) in _PLAIN:  # a status code
+        return value
     return value if isinstance(value, str) and _TYPE.fullmatch(value) else REDACTED
 
 

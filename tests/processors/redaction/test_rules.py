@@ -97,16 +97,24 @@ def test_no_map_no_bytes_and_no_object_leaves_under_a_known_name(name: str, valu
         ("request.id", 17, ABSENT),
         ("tenant.id", "ward-7", "ward-7"),
         ("tenant.id", SECRET, "other"),
+        ("tenant.id", 4711, "other"),
         ("user.id", SECRET, ABSENT),
+        ("user.id", 9001011234567, ABSENT),
+        ("db.operation.name", 4711, "[redacted]"),
+        ("error.type", 503, 503),
     ],
 )
 def test_a_value_has_the_form_of_what_its_name_stands_for(key: str, value: Any, leaves: Any) -> None:
-    assert Rules(tenants=frozenset({"ward-7"})).value(key, value) == leaves
+    rules = Rules(tenants=frozenset({"ward-7"}))
+    assert rules.value(key, value) == leaves
+    assert rules.attributes({key: value}, KIND) == ({} if leaves is ABSENT else {key: leaves})
 
 
 def test_a_user_leaves_as_a_keyed_hash() -> None:
     expected = hmac.new(b"key", b"kim", hashlib.sha256).hexdigest()
     assert Rules(hash_key=b"key").attributes({"user.id": "kim"}, KIND) == {"user.id": expected}
+    number = hmac.new(b"key", b"9001011234567", hashlib.sha256).hexdigest()
+    assert Rules(hash_key=b"key").attributes({"user.id": 9001011234567}, KIND) == {"user.id": number}
 
 
 @pytest.mark.parametrize("name", ["user.id", "tenant.id", "request.id", "http.request.method", "db.operation.name"])
