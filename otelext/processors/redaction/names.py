@@ -18,6 +18,7 @@ _MAX_NAMES: Final = 4096
 _MAX_FILES: Final = 2000
 _MAX_FILES_OF_PACKAGE: Final = 200  # some have thousands, and take minutes to read
 _LOOK_AGAIN_S: Final = 1.0
+_READ_AGAIN_S: Final = 10.0
 _KNOWN: Final = frozenset(
     {
         semconv.EXCEPTION_EVENT,
@@ -128,7 +129,7 @@ class Names:
         """String constants of the installed package that a scope is named after, the module itself first."""
         now = monotonic()
         found = self._packages.get(scope)
-        if found is not None and now - found[0] < _LOOK_AGAIN_S:
+        if found is not None and now - found[0] < _READ_AGAIN_S:
             return found[1]
         package = scope.partition(".")[0]
         if package not in sys.modules or package in _COMPOSED:
