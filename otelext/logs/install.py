@@ -161,6 +161,12 @@ def install(
         report("otelext could not set up logging", exc_info=True)
 
 
+def settle() -> None:
+    """Put our handlers back where something took them away, such as Celery as it sets logging up. Never raises."""
+    if INSTALLED.done:
+        _settle(INSTALLED)
+
+
 def write(entry: Entry) -> None:
     """Write an entry as a line, past the SDK. Never raises."""
     for handler in INSTALLED.handlers:
