@@ -298,12 +298,10 @@ def test_a_workers_lines_are_exported_and_written_with_the_ids_of_the_request(
         FOLDER=str(tmp_path / "messages"),
         OTELEXT_LOG_FORMAT="json",
     )
+    command = [str(BIN / "opentelemetry-instrument"), "celery"]
     with (tmp_path / "log").open("wb") as log:
         worker = subprocess.Popen(
-            [
-                str(BIN / "opentelemetry-instrument"), "celery", "-A", "logging_service", "worker",
-                "-P", pool, "-c", "1", "-l", "WARNING",
-            ],  # fmt: skip
+            [*command, "-A", "logging_service", "worker", "-P", pool, "-c", "1", "-l", "WARNING"],
             cwd=tmp_path,
             env=env,
             stdout=log,
@@ -314,9 +312,7 @@ def test_a_workers_lines_are_exported_and_written_with_the_ids_of_the_request(
             assert caller.returncode == 0, caller.stderr
             trace_id = json.loads(caller.stdout)
             bodies = ["page [redacted] is blurred", "the model is slow"]
-            receiver.wait_for(
-                lambda: {*bodies} <= {record.body for record in receiver.logs}, "the lines"
-            )
+            receiver.wait_for(lambda: {*bodies} <= {record.body for record in receiver.logs}, "the lines")
         finally:
             worker.terminate()
             worker.wait(60)
