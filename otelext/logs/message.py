@@ -39,7 +39,7 @@ class Template:
     """A message before its arguments are put in.
 
     Attributes:
-        text: As it was written.
+        text: As it was written, without line feeds at its end.
         redacted: With `[redacted]` in the place of each argument.
         conversions: How many arguments it takes.
         named: Whether it takes some of them by name.
@@ -48,7 +48,7 @@ class Template:
     __slots__ = ("conversions", "named", "redacted", "text")
 
     def __init__(self, text: str) -> None:
-        self.text = Constant(text)
+        self.text = Constant(text.rstrip("\n"))
         self.conversions = 0
         self.named = False
         self.redacted = Constant(self._replaced(self._redact))
