@@ -63,7 +63,7 @@ def test_a_logger_has_its_name_where_structlog_keeps_it(events: Logged) -> None:
     structlog.get_logger(f"patient-{SECRET}").warning("named by data")
     structlog.configure(processors=processors, logger_factory=structlog.PrintLoggerFactory())
     structlog.get_logger("claims").warning("structlog's own factory keeps no name")
-    structlog.get_logger(logger="claims").warning("named by a field")
+    structlog.get_logger().bind(logger="claims").warning("named by a field")
     assert [line["logger"] for line in events.lines] == ["claims", "[redacted]", __name__, "claims"]
     assert SECRET not in events.text
 
