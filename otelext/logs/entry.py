@@ -199,7 +199,7 @@ def _built(record: logging.LogRecord, rules: Rules) -> Entry:
 
     entry = Entry(int(record.created * 1e9), record.levelno, logger_name(record.name, filename, frame))
     try:
-        entry.body = body_of(record.msg, record.args, filename, rules, frame)
+        entry.body = body_of(record.msg, record.args, filename, rules, frame, record.name)
         values = record.__dict__
         given = {} if len(values) <= _SIZE else {key: values[key] for key in values if key not in _RESERVED}
         raised = None if record.exc_info is None else failure.exception_of(record.exc_info)
