@@ -18,7 +18,7 @@ from otelext.logs.levels import Levels, levels_of
 from otelext.logs.lines import JsonLines
 from otelext.logs.relays import Relay, add_relays, remove_relays
 from otelext.logs.sinks import LinesHandler, StandardError
-from otelext.logs.takeover import otlp_handler, take_over
+from otelext.logs.takeover import is_code_asked_for, otlp_handler, take_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -187,7 +187,8 @@ def lines_handler(form: str, sink: Sink | None = None) -> LinesHandler:
         form: `json` or `console`.
         sink: Where they go; standard error if None.
     """
-    return LinesHandler(console_line if form == CONSOLE else JsonLines(_resource), sink or StandardError())
+    write = console_line if form == CONSOLE else JsonLines(_resource)
+    return LinesHandler(write, sink or StandardError(), code=is_code_asked_for())
 
 
 def _lines(form: str, file: str, size: int, count: int) -> LinesHandler | None:

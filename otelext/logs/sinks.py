@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from otelext.capture.failure import report_setup
+from otelext.logs.code import code_of
 from otelext.logs.entry import entry_of
 
 if TYPE_CHECKING:
@@ -59,21 +61,29 @@ class StandardError:
 class LinesHandler(logging.Handler):
     """Writes each record as one line."""
 
-    def __init__(self, form: Callable[[Entry], str], sink: Sink, level: int = logging.NOTSET) -> None:
+    def __init__(
+        self, form: Callable[[Entry], str], sink: Sink, level: int = logging.NOTSET, *, code: bool = False
+    ) -> None:
         """Write to a sink.
 
         Args:
             form: Makes a line of an entry.
             sink: Where it goes.
             level: Level below which nothing is written.
+            code: Whether a line says where in the program its record was logged.
         """
         super().__init__(level)
         self.form = form
         self.sink = sink
+        self.code = code
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record. Never raises."""
-        self._write(entry_of(record))
+        entry = entry_of(record)
+        if self.code:
+            entry = copy.copy(entry)  # that of the other handlers too
+            entry.attributes = {**entry.attributes, **code_of(record)}
+        self._write(entry)
 
     def publish(self, entry: Entry) -> None:
         """Write an entry that is no record's. Never raises."""

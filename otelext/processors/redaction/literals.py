@@ -70,10 +70,15 @@ def is_program(code: CodeType) -> bool:
     filename = code.co_filename
     if filename.startswith("<frozen "):
         return filename[len("<frozen ") : -1] in sys.modules
+    return holds(filename, code.co_name)
+
+
+def holds(filename: str, name: str) -> bool:
+    """Whether a file is loaded, and has code of that name as far as its source can be read."""
     if not _is_loaded(filename):
         return False
     source = of(filename)
-    return source is None or code.co_name in source.functions or code.co_name in _NAMELESS
+    return source is None or name in source.functions or name in _NAMELESS
 
 
 def is_class(kind: type, module: str) -> bool:
