@@ -123,6 +123,8 @@ class Names:
         self._looked, self._seen_modules = now, len(sys.modules)
         installed = _installed()
         own = {file: None for file in _files_of(sys.modules.values()) if not file.startswith(installed)}
+        if (main := literals.main_file()) is not None:
+            own[main] = None
         self._files = tuple(own)[:_MAX_FILES]
 
     def _of_package(self, scope: str) -> frozenset[str]:
@@ -151,6 +153,11 @@ def is_ours_or_of_opentelemetry(scope: str) -> bool:
     """Whether a scope's name is that of a loaded module of OpenTelemetry, or our own."""
     ours = scope in {semconv.SCOPE_NAME, "opentelemetry-sdk"}
     return ours or (scope in sys.modules and scope.startswith("opentelemetry."))
+
+
+def is_conventional(word: str) -> bool:
+    """Whether a word is one that the conventions begin names with: a method, or the first of a statement."""
+    return word in _WORDS or word.lower() in _STATEMENTS
 
 
 def is_statement(word: object) -> bool:
