@@ -37,7 +37,7 @@ _WORDS: Final = frozenset(
         "WEBSOCKET", "http", "receive", "send", "websocket", "ALTER", "ANALYZE", "BEGIN", "CALL", "COMMIT", "COPY",
         "CREATE", "DROP", "EXEC", "EXECUTE", "EXPLAIN", "INSERT", "LOCK", "MERGE", "PRAGMA", "RELEASE", "REPLACE",
         "ROLLBACK", "SAVEPOINT", "SELECT", "SET", "SHOW", "TRUNCATE", "UPDATE", "VACUUM", "VALUES", "WITH",
-        "connect",
+        "connect", "BackgroundTask", "apply_async", "run",
     }
 )  # fmt: skip
 _COMPOSED: Final = frozenset({"opentelemetry", "otelext"})  # names of their spans are made of what leaves, or known
@@ -95,7 +95,15 @@ class Names:
         for value in sorted((v for v in attributes.values() if isinstance(v, str) and v), key=len, reverse=True):
             # By whole words, or a short value would take a part out of any word.
             rest = f" {rest} ".replace(f" {value} ", " ").strip()
-        return all(word in _WORDS or _is_code(word) for word in _SEPARATORS.split(rest) if word)
+        words = (word for word in _SEPARATORS.split(rest) if word)
+        return all(word in _WORDS or _is_code(word) or self._is_function(word) for word in words)
+
+    def _is_function(self, word: str) -> bool:
+        """Whether a word is the name of a function or class of the program's own."""
+        if not word.isidentifier():
+            return False
+        self._look()
+        return any(word in source.functions for source in map(literals.of, self._files) if source is not None)
 
     def names_instrument(self, name: str, scope: str) -> bool:
         """Whether an instrument's name is written in the program, or is made of plain words.
