@@ -133,7 +133,6 @@ def test_a_name_that_is_written_in_the_program_stays(name: str) -> None:
         (("/*k1m*/", "claims"), {"db.namespace": "claims"}, False),
         (("run/json.dumps",), {}, True),
         (("BackgroundTask", "everywhere"), {}, True),
-        (("BackgroundTask", "k1m"), {}, False),
     ],
 )
 def test_a_name_stays_that_is_made_of_what_leaves(
