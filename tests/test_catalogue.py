@@ -17,6 +17,8 @@ from otelext.asgi import OtelextMiddleware
 from otelext.emit.limits import ValueLimits
 from otelext.gpu.observed import Observed
 from otelext.gpu.poller import Poller
+from otelext.processors.redaction.counts import COUNTS
+from otelext.processors.redaction.rules import Rules
 from otelext.semconv import METRICS, Kind, Producer
 from otelext.testing import capture, nvml
 
@@ -163,7 +165,7 @@ def gpus(nvml_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(_attach, "_OBSERVED", dict(_attach._OBSERVED))
     with nvml.loaded(nvml_library, nvml.write_scenario(tmp_path / "scenario", GPUS)):
         poller = Poller(0.05, share=lambda: (Shared(), Shared()))
-        _attach.observe(Observed(poller).reads)
+        _attach.observe({**Observed(poller).reads, semconv.REDACTED_TOTAL.name: COUNTS.read})
         poller.start()
         deadline = time.monotonic() + 20
         while (first := poller.snapshot) is None and time.monotonic() < deadline:
@@ -184,6 +186,7 @@ async def emitted(gpus: None, request: pytest.FixtureRequest, monkeypatch: pytes
     monkeypatch.setattr(_attach, "limits", ValueLimits())
     reader = InMemoryMetricReader()
     lane = [StartListener()] if request.param == "sdk" else []
+    Rules().attributes({"prompt": "secret"}, semconv.REDACTED_SPAN_ATTRIBUTE)
     with capture(span_processors=lane, metric_readers=[reader]) as captured:
         running = otelext.inference("chat", model="m")
         with running:  # one that is active while metrics are collected

@@ -28,14 +28,18 @@ def prepare(config: Config) -> None:
     """Redact what the global providers export, and those that come later; a second call changes the rules."""
     PROCESS.rules = rules_of(config)
     SAMPLES.path = config.privacy_samples or None
-    for opened in sorted(PROCESS.rules.capture):
-        # One for each: the limit is by message.
-        report_setup(f"otelext: {variable('capture')} opens {opened}: {semconv.CAPTURES[opened]} leave this process")
     if _redact not in _attach.before_use:
         _attach.before_use.append(_redact)
         _watch()
         _attach.observe({semconv.REDACTED_TOTAL.name: COUNTS.read})
     _redact(trace.get_tracer_provider(), metrics.get_meter_provider())
+
+
+def warn_of_what_is_open() -> None:
+    """Say what leaves besides the allow-list, once the log handlers are there to take it."""
+    for opened in sorted(PROCESS.rules.capture):
+        # One for each: the limit is by message.
+        report_setup(f"otelext: {variable('capture')} opens {opened}: {semconv.CAPTURES[opened]} leave this process")
 
 
 def rules_of(config: Config) -> Rules:

@@ -112,6 +112,7 @@ def _complete(config: Config) -> None:
         lambda: privacy.prepare(config),
         lambda: baggage.prepare(config),
         lambda: log_lines.prepare(config),
+        privacy.warn_of_what_is_open,
         lambda: _adopt(config),
         lambda: exemplars.prepare(config.exemplar_ratio),
         lambda: LEAVING.prepare(config.shutdown_timeout),

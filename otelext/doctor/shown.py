@@ -6,7 +6,9 @@ import re
 from typing import Final
 
 HIDDEN: Final = "(set, not shown)"
-_SECRET: Final = re.compile(r"HEADER|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|LICENSE|DSN|ATTRIBUTES$")
+_SECRET: Final = re.compile(
+    r"HEADER|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(API|HASH)_?KEY|LICENSE|DSN|(?<!ALLOW_)(?<!METRIC_)ATTRIBUTES$"
+)
 _PATH_OF_A_SECRET: Final = re.compile(r"(_FILE|_CERTIFICATE|_CLIENT_KEY)$")
 _LONGEST: Final = 120
 _NO_ADDRESS: Final = re.compile(r"[\s=,]")

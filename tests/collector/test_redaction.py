@@ -49,11 +49,6 @@ def test_what_a_user_sent_does_not(key: str) -> None:
     assert f"- {key}" not in ALLOWED
 
 
-def test_no_name_is_listed_twice_or_in_the_catalogue_already() -> None:
-    names = [name for section in allowed_attributes.named().values() for name in section]
-    assert sorted(names) == sorted(set(names))
-
-
 def test_both_files_redact_alike() -> None:
     single, gateway = read("single")["processors"], read("gateway")["processors"]
     redacting = {name for name in single if re.match(r"redaction|transform|filter", name)}

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import functools
 import importlib
+import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
+from otelext.constant import Constant
+from otelext.logs.message import _templates
 from otelext.processors.redaction.scopes import resource_of, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from otelext.processors.redaction.rules import Rules
+
 
 _REDACTION: Final = "otelext.processors.redaction"
 
@@ -62,9 +66,23 @@ def _captures(*names: str) -> Callable[[Any], Any]:
     return lambda original: lambda self, what: what in names or original(self, what)
 
 
-def _shaped_by_nobody(key: str) -> Callable[[Any], Any]:
-    """The values of an attribute leave as they are."""
-    return lambda shapes: {**shapes, key: lambda _, value: value}
+def _shaped_by_nobody(*keys: str) -> Callable[[Any], Any]:
+    """The values of attributes leave as they are."""
+    return lambda shapes: {**shapes, **dict.fromkeys(keys, lambda _, value: value)}
+
+
+def _filled(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Arguments of log messages stand in their place."""
+
+    def body(message: Any, args: Any, *rest: Any) -> Any:
+        return Constant(message % args) if args and isinstance(message, str) else original(message, args, *rest)
+
+    return body
+
+
+class _Everything:
+    def __contains__(self, _: object) -> bool:
+        return True
 
 
 MUTATIONS: Final[dict[str, Mutation]] = {
@@ -109,6 +127,36 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "tenants": _mutation(
         "tenant that is not declared", (f"{_REDACTION}.rules:_SHAPES", _shaped_by_nobody("tenant.id"))
     ),
+    "request ids": _mutation("request id set inside", (f"{_REDACTION}.rules:_SHAPES", _shaped_by_nobody("request.id"))),
+    "baggage from outside": _mutation(
+        "user from outside, tenant from outside",
+        (f"{_REDACTION}.rules:_SHAPES", _shaped_by_nobody("user.id", "tenant.id")),
+        ("otelext.capture.baggage:BAGGAGE.trust", lambda _: True),
+    ),
+    "versions of scopes": _mutation("tracer version", (f"{_REDACTION}.scopes:_VERSION", lambda _: re.compile(".*"))),
+    "what names an instrument": _mutation(
+        "metric name, metric unit, metric description", (f"{_REDACTION}.metrics:_named", _first_argument)
+    ),
+    "code that is made at run time": _mutation(
+        "file of made up code, function of made up code", (f"{_REDACTION}.literals:is_program", _returns(True))
+    ),
+    "frames of a stack trace": _mutation(
+        "exception in a span, unhandled error", (f"{_REDACTION}.exceptions:frames_in", _first_argument)
+    ),
+    "log messages": _mutation(
+        "log f string, log f string in Korean, log concatenation, log format, log percent, log of the secret alone,"
+        " log in another thread, structlog event, structlog value, structlog event by our processor",
+        ("otelext.logs.message:is_written", _returns(True)),
+    ),
+    "log arguments": _mutation(
+        "log argument, log argument in Korean, log mapping argument, resident number as a log argument,"
+        " amount as a log argument, file name, path parameter",
+        ("otelext.logs.message:_body", _filled),
+    ),
+    "bodies that nobody redacted": _mutation("body of the logs API", (f"{_REDACTION}.logs:_body", _first_argument)),
+    "severities": _mutation(
+        "severity text of the logs API", (f"{_REDACTION}.logs:_SEVERITIES", lambda _: _Everything())
+    ),
     "users": _mutation("user id", (f"{_REDACTION}.rules:_SHAPES", _shaped_by_nobody("user.id"))),
 }
 
@@ -130,3 +178,4 @@ def taken_out(mutation: Mutation) -> Iterator[None]:
 def _forget() -> None:
     for kept in (resource_of, scope_of):
         kept._by_id.clear()
+    _templates.clear()

@@ -96,14 +96,16 @@ _SERVICE: Final = (
     *_all(
         "service",
         "exception in a span",
-        "exception in an inference",
-        "exception in a stage",
+        "object that fails to be shown",
         opened_by="exception_messages exception_stacktraces status_descriptions",
     ),
+    # Spans of ours keep an exception's type alone.
+    *_all("service", "exception in an inference", "exception in a stage"),
     *_all(
         "service",
         "logged exception message",
         "structlog exception",
+        "structlog exception by our processor",
         "SQL error",
         opened_by="exception_messages exception_stacktraces",
     ),
@@ -116,9 +118,9 @@ _SERVICE: Final = (
         "source line of made up code",
         "file of made up code",
         "function of made up code",
-        "stack info",
         opened_by="exception_stacktraces",
     ),
+    *_all("service", "stack info"),
     *_all("service", "logged exception local"),
     *_all("service", "error of the openai client"),
     *_all(
@@ -132,7 +134,7 @@ _SERVICE: Final = (
     *_all("service", "log argument in Korean", opened_by="log_arguments", kind=KOREAN),
     *_all("service", "resident number as a log argument", opened_by="log_arguments", kind=RESIDENT_NUMBER),
     *_all("service", "amount as a log argument", opened_by="log_arguments", kind=AMOUNT),
-    *_all("service", "object that fails to be shown", "log argument that does not fit"),
+    *_all("service", "log argument that does not fit"),
     *_all(
         "service",
         "log f string",
@@ -146,6 +148,8 @@ _SERVICE: Final = (
         "structlog value",
         "structlog key",
         "structlog bound value",
+        "structlog event by our processor",
+        "structlog argument by our processor",  # structlog puts it in its place before any processor
         "body of the logs API",
         opened_by="log_messages",
     ),
@@ -157,6 +161,9 @@ _SERVICE: Final = (
         "log extra field",
         "log extra key",
         "log extra mapping",
+        "structlog value by our processor",
+        "structlog key by our processor",
+        "structlog context by our processor",
         "attribute of the logs API",
         opened_by="log_attributes",
     ),
@@ -181,7 +188,7 @@ _SERVICE: Final = (
         opened_by="metric_attributes",
     ),
     *_all("service", "resident number as a metric attribute", opened_by="metric_attributes", kind=RESIDENT_NUMBER),
-    *_all("service", "baggage of no named key", "tenant that is not declared", "user id", "request id in baggage"),
+    *_all("service", "baggage of no named key", "tenant that is not declared", "user id", "request id set inside"),
 )
 
 _CLIENT: Final = (
@@ -218,8 +225,8 @@ _CLIENT: Final = (
 )
 
 _START: Final = (
-    *_all("start", "resource attribute", "argument of the command", opened_by="resource_attributes"),
-    *_all("start", "environment variable", "exporter header", "hash key"),
+    *_all("start", "resource attribute", opened_by="resource_attributes"),
+    *_all("start", "argument of the command", "environment variable", "exporter header", "hash key"),
 )
 
 PLACES: Final = (*_SERVICE, *_CLIENT, *_START)

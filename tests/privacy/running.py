@@ -50,7 +50,7 @@ class _Kept(OtlpReceiver):
             self.bodies.clear()
 
     @property
-    def messages(self) -> Iterator[tuple[str, Any]]:
+    def requests(self) -> Iterator[tuple[str, Any]]:
         """Every request, decoded, with its path."""
         for path in ("/v1/traces", "/v1/metrics", "/v1/logs"):
             for message in self._received(path):
@@ -100,7 +100,7 @@ class Left:
         found: list[Trace] = []
         for path, body in self.receiver.bodies:
             found += finder.search(body, f"the body of {path}")
-        for path, message in self.receiver.messages:
+        for path, message in self.receiver.requests:
             found += finder.search_in(message, path)
         found += finder.search("\n".join(self.lines).encode(), "the lines of JSON")
         found += finder.search(self.file.encode(), "the log file")

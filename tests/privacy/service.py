@@ -26,6 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 import otelext
+from otelext.logs.structlog import StructlogProcessor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -51,6 +52,11 @@ structlog.configure(
     cache_logger_on_first_use=False,
 )
 events = structlog.get_logger("clinic.events")
+ours = structlog.wrap_logger(
+    None,
+    processors=[structlog.contextvars.merge_contextvars, StructlogProcessor()],
+    wrapper_class=structlog.make_filtering_bound_logger(0),
+)
 
 app = FastAPI()
 
@@ -577,6 +583,40 @@ def structlog_exception(secret: str) -> None:
 
 
 @place
+def structlog_event_by_our_processor(secret: str) -> None:
+    ours.warning(f"patient {secret} came")
+
+
+@place
+def structlog_argument_by_our_processor(secret: str) -> None:
+    ours.warning("patient %s came", secret)
+
+
+@place
+def structlog_value_by_our_processor(secret: str) -> None:
+    ours.warning("a patient came", name=secret)
+
+
+@place
+def structlog_key_by_our_processor(secret: str) -> None:
+    ours.warning("a key came", **{secret: 1})
+
+
+@place
+def structlog_context_by_our_processor(secret: str) -> None:
+    with structlog.contextvars.bound_contextvars(name=secret):
+        ours.warning("a patient came in a context")
+
+
+@place
+def structlog_exception_by_our_processor(secret: str) -> None:
+    try:
+        raise ValueError(secret)
+    except ValueError:
+        ours.exception("a patient was lost")
+
+
+@place
 def body_of_the_logs_API(secret: str) -> None:  # noqa: N802  # an abbreviation
     _emit(body=f"patient {secret}")
     _emit(body={"patient": [secret]})
@@ -737,9 +777,11 @@ def user_id(secret: str) -> None:
 
 
 @place
-def request_id_in_baggage(secret: str) -> None:
+def request_id_set_inside(secret: str) -> None:
     with _baggage("request.id", f"{secret}/{secret}"):
         _one_of_each()
+    with tracer.start_as_current_span("admit", attributes={"request.id": f"{secret}/{secret}"}):
+        log.warning("said with an id of its own", extra={"request.id": f"{secret}/{secret}"})
 
 
 def _one_of_each() -> None:

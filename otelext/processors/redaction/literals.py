@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import linecache
+import os
 import sys
-import threading
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from importlib.machinery import SourceFileLoader
+from types import CodeType
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from types import CodeType, FrameType
+    from types import FrameType
+
+    from _typeshed import ReadableBuffer
 
 _MAX_FILES: Final = 4096
-_MAX_SOURCE: Final = 2_000_000  # characters; generated files of that size have no messages
+_MAX_SOURCE: Final = 2_000_000  # bytes; generated files of that size have no messages
 _MAX_DEPTH: Final = 32
 # What Python calls code that has no name of its own.
 _NAMELESS: Final = frozenset({"<module>", "<lambda>", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
@@ -22,7 +26,7 @@ class Source:
     """What one file says.
 
     Attributes:
-        strings: Its string constants, the parts of f-strings left out.
+        strings: Its string constants; those parts of f-strings that are constant, too.
         functions: Names of its functions and classes.
     """
 
@@ -34,7 +38,7 @@ class Source:
 
 
 _sources: dict[str, Source | None] = {}
-_reading = threading.Lock()
+_loaded: set[str] = set()
 
 
 def is_literal(text: str, filename: str, frame: FrameType | None = None) -> bool:
@@ -55,10 +59,21 @@ def is_literal(text: str, filename: str, frame: FrameType | None = None) -> bool
 def has_function(filename: str, name: str) -> bool:
     """Whether a source file that is loaded has code of that name."""
     # The name may come out of a text, which must not make us read any file, nor keep a place for it.
-    if filename not in _sources and not _is_loaded(filename):
+    if not _is_loaded(filename):
         return False
     source = of(filename)
     return source is not None and (name in source.functions or name in _NAMELESS)
+
+
+def is_program(code: CodeType) -> bool:
+    """Whether code that ran comes from a file that was imported: what is made at run time may be made of data."""
+    filename = code.co_filename
+    if filename.startswith("<frozen "):
+        return filename[len("<frozen ") : -1] in sys.modules
+    if not _is_loaded(filename):
+        return False
+    source = of(filename)
+    return source is None or code.co_name in source.functions or code.co_name in _NAMELESS
 
 
 def of(filename: str) -> Source | None:
@@ -67,50 +82,66 @@ def of(filename: str) -> Source | None:
         return _sources[filename]
     except KeyError:
         pass
-    with _reading:
-        if filename not in _sources:
-            if len(_sources) >= _MAX_FILES:
-                return None
-            _sources[filename] = _read(filename)
-        return _sources[filename]
+    if len(_sources) >= _MAX_FILES:
+        return None
+    # Without a lock, which a fork could leave locked; two threads that read a file find the same.
+    found = _sources[filename] = _read(filename)
+    return found
 
 
 def _is_loaded(filename: str) -> bool:
-    return any(getattr(module, "__file__", None) == filename for module in tuple(sys.modules.values()))
+    if filename in _loaded:
+        return True
+    if any(getattr(module, "__file__", None) == filename for module in tuple(sys.modules.values())):
+        if len(_loaded) < _MAX_FILES:
+            _loaded.add(filename)
+        return True
+    return False
+
+
+class _Reader(SourceFileLoader):
+    """Reads a module's code as its import does, mostly from the cache beside it, and writes nothing."""
+
+    def set_data(self, path: str, data: ReadableBuffer, *, _mode: int = 0o666) -> None:
+        """Leave the cache as it is."""
 
 
 def _read(filename: str) -> Source | None:
-    import ast  # noqa: PLC0415  # takes milliseconds of a start that needs it seldom
-
+    # Code, not a tree: Python up to 3.12 fails when two threads make trees, and printing a traceback makes them too
+    # (https://github.com/python/cpython/issues/106905).
     try:
-        text = "".join(linecache.getlines(filename))
-        if not text or len(text) > _MAX_SOURCE:
-            return None
-        with warnings.catch_warnings():
-            # What the compiler says of a file it has said already; a warning that is logged would come back here.
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
-    except (OSError, RecursionError, SyntaxError, ValueError):
+        code = _code_of(filename)
+    except Exception:  # noqa: BLE001  # a file that is gone, no Python, or more than the compiler can
         return None
-    finally:
-        linecache.cache.pop(filename, None)  # the text itself is not needed again
+    if code is None:
+        return None
     strings: set[str] = set()
     functions: set[str] = set()
-    pending: list[Any] = [tree]
+    pending: list[object] = [code]
     while pending:
-        node = pending.pop()
-        if isinstance(node, ast.Constant):
-            if isinstance(node.value, str):
-                strings.add(node.value)
-            continue
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            functions.add(node.name)
-        if isinstance(node, ast.JoinedStr):
-            # Its constant parts are no messages, but what stands between braces may hold whole strings.
-            pending.extend(part.value for part in node.values if isinstance(part, ast.FormattedValue))
-            continue
-        pending.extend(ast.iter_child_nodes(node))
+        constant = pending.pop()
+        if isinstance(constant, str):
+            strings.add(constant)
+        elif isinstance(constant, (tuple, frozenset)):
+            pending.extend(constant)
+        elif isinstance(constant, CodeType):
+            functions.add(constant.co_name)
+            pending.extend(constant.co_consts)
     return Source(frozenset(strings), frozenset(functions))
+
+
+def _code_of(filename: str) -> CodeType | None:
+    if os.path.isfile(filename):  # noqa: PTH113  # a start should not load pathlib for it
+        small = os.path.getsize(filename) <= _MAX_SOURCE  # noqa: PTH202
+        return _Reader("_", filename).get_code("_") if small else None
+    text = "".join(linecache.getlines(filename))
+    linecache.cache.pop(filename, None)  # the text itself is not needed again
+    if not text or len(text) > _MAX_SOURCE:
+        return None
+    with warnings.catch_warnings():
+        # What the compiler says of a file it has said already; a warning that is logged would come back here.
+        warnings.simplefilter("ignore")
+        return compile(text, filename, "exec", dont_inherit=True)
 
 
 def _has_constant(code: CodeType, text: str, depth: int = 0) -> bool:

@@ -83,7 +83,7 @@ class RedactingMetricExporter(MetricExporter):
 class _Receiver:
     """In the place of a reader's `_receive_metrics`: hands on what may leave."""
 
-    def __init__(self, receive: Callable[..., None], rules: Rules | None) -> None:
+    def __init__(self, receive: Callable[..., object], rules: Rules | None) -> None:
         self._receive = receive
         self._rules = rules
 

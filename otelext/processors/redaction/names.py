@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import threading
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
 _MAX_NAMES: Final = 4096
 _MAX_FILES: Final = 2000
 _MAX_FILES_OF_PACKAGE: Final = 200  # some have thousands, and take minutes to read
-_LOOK_AGAIN_S: Final = 10.0
+_LOOK_AGAIN_S: Final = 1.0
+_READ_AGAIN_S: Final = 10.0
 _KNOWN: Final = frozenset(
     {
         semconv.EXCEPTION_EVENT,
@@ -52,11 +52,10 @@ class Names:
 
     def __init__(self) -> None:
         self._written: set[str] = set()  # names that were found in the source; dynamic ones are never kept
-        self._files: set[str] = set()
+        self._files: tuple[str, ...] = ()  # replaced as a whole: no lock, which a fork could leave locked
         self._packages: dict[str, tuple[float, frozenset[str]]] = {}
         self._seen_modules = 0
         self._looked = -_LOOK_AGAIN_S
-        self._lock = threading.Lock()
 
     def is_noted(self, name: str) -> bool:
         """Whether a name is known to be written in the program."""
@@ -111,11 +110,10 @@ class Names:
         return not text or is_ours_or_of_opentelemetry(scope) or text in self._written or self._is_written(text, scope)
 
     def _is_written(self, name: str, scope: str | None) -> bool:
-        with self._lock:
-            self._look()
-            if any(name in source.strings for source in map(literals.of, self._files) if source is not None):
-                return True
-            return scope is not None and name in self._of_package(scope)
+        self._look()
+        if any(name in source.strings for source in map(literals.of, self._files) if source is not None):
+            return True
+        return scope is not None and name in self._of_package(scope)
 
     def _look(self) -> None:
         """Find the program's own source files: what is neither Python's nor installed."""
@@ -124,15 +122,14 @@ class Names:
             return
         self._looked, self._seen_modules = now, len(sys.modules)
         installed = _installed()
-        for file in _files_of(sys.modules.values()):
-            if len(self._files) < _MAX_FILES and not file.startswith(installed):
-                self._files.add(file)
+        own = {file: None for file in _files_of(sys.modules.values()) if not file.startswith(installed)}
+        self._files = tuple(own)[:_MAX_FILES]
 
     def _of_package(self, scope: str) -> frozenset[str]:
         """String constants of the installed package that a scope is named after, the module itself first."""
         now = monotonic()
         found = self._packages.get(scope)
-        if found is not None and now - found[0] < _LOOK_AGAIN_S:
+        if found is not None and now - found[0] < _READ_AGAIN_S:
             return found[1]
         package = scope.partition(".")[0]
         if package not in sys.modules or package in _COMPOSED:

@@ -14,7 +14,7 @@ from otelext.processors.redaction.names import is_statement
 from otelext.processors.redaction.text import REDACTED, Constant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
 
 class _Absent:
@@ -215,8 +215,3 @@ class _Process:
 
 
 PROCESS: Final = _Process()
-
-
-def captures_in(names: Collection[str]) -> frozenset[str]:
-    """Those of `names` that `OTELEXT_CAPTURE` knows."""
-    return frozenset(names) & semconv.CAPTURES.keys()

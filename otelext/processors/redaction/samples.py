@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from otelext.capture.failure import report_setup
@@ -39,17 +38,15 @@ class Samples:
     def __init__(self) -> None:
         self.path: str | None = None
         self._seen: set[tuple[str, str, str]] = set()
-        self._lock = threading.Lock()
 
     def take(self, signal: str, samples: Iterable[Sample]) -> None:
         """Keep what was not there yet. Called on exporters' threads, and never raises."""
         if self.path is None or len(self._seen) >= _MAX_SAMPLES:
             return
         try:
-            with self._lock:
-                new = [sample for sample in samples if self._is_new(signal, sample)]
-                if new:
-                    self._write(signal, new)
+            new = [sample for sample in samples if self._is_new(signal, sample)]
+            if new:
+                self._write(signal, new)
         except Exception as error:  # noqa: BLE001  # a full disk, a folder that is gone; the export goes on
             report_setup("otelext could not write samples of what leaves to %r: %s", self.path, error)
 

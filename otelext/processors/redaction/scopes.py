@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAX_KEPT: Final = 256
-_VERSION: Final = re.compile(r"[\w.+!-]{1,64}")
+# https://packaging.python.org/en/latest/specifications/version-specifiers/ without the local part, which holds anything.
+_VERSION: Final = re.compile(r"v?\d{1,8}(?:\.\d{1,8}){0,4}(?:[.-]?(?:a|b|rc|alpha|beta|pre|post|dev)\.?\d{0,4}){0,3}")
 _SCHEMA: Final = "https://opentelemetry.io/schemas/"
 
 
@@ -53,7 +54,9 @@ def _scope(rules: Rules, given: InstrumentationScope) -> InstrumentationScope:
     name = scope_name(given.name)
     version = given.version
     if version is not None and not _VERSION.fullmatch(version):
-        version = None
+        public = version.partition("+")[0]
+        version = public if _VERSION.fullmatch(public) else None
+        COUNTS.add(semconv.REDACTED_SCOPE)
     schema_url = _schema_url(given.schema_url)
     attributes = rules.attributes(given.attributes, semconv.REDACTED_SCOPE) if given.attributes else given.attributes
     if (name, version, schema_url) == (given.name, given.version, given.schema_url) and attributes is given.attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor
 
 from otelext import semconv
@@ -74,12 +75,8 @@ class RedactedLogRecordProcessor(LogRecordProcessor):
         """Hand over what may leave of the record, and take back what was added to it."""
         entry = log_record.log_record
         try:
-            readable = ReadableLogRecord(
-                entry,
-                log_record.resource,
-                log_record.instrumentation_scope,
-                log_record.limits,  # type: ignore[arg-type]
-            )
+            resource = log_record.resource or Resource.get_empty()
+            readable = ReadableLogRecord(entry, resource, log_record.instrumentation_scope, log_record.limits)
             leaving = logs.redact(readable, PROCESS.rules, copied=True)
         except Exception as error:  # noqa: BLE001  # the caller is the user's request
             COUNTS.add(semconv.REDACTED_LOG_MESSAGE)
@@ -101,7 +98,7 @@ class RedactedLogRecordProcessor(LogRecordProcessor):
 
     def shutdown(self) -> None:
         """Shut the other one down."""
-        self.processor.shutdown()  # type: ignore[no-untyped-call]  # the SDK's
+        self.processor.shutdown()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Flush the other one."""

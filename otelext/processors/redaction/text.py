@@ -30,14 +30,17 @@ def frames_of(exception: BaseException) -> str:
         exception: The exception; its message and locals are not looked at.
 
     Returns:
-        A line a frame, the oldest first; causes come first, as Python prints them. Empty if it was never raised.
+        A line a frame, the oldest first; causes come first, as Python prints them. Empty if it was never raised. Of
+        code that was made at run time only the line's number stays.
     """
     lines: list[str] = []
     for link in reversed(_chain(exception)):
         traceback = link.__traceback__
         while traceback is not None and len(lines) < _MAX_FRAMES:
             code = traceback.tb_frame.f_code
-            lines.append(_frame(code.co_filename, str(traceback.tb_lineno), code.co_name))
+            known = literals.is_program(code)
+            file, function = (code.co_filename, code.co_name) if known else (REDACTED, REDACTED)
+            lines.append(_frame(file, str(traceback.tb_lineno), function))
             traceback = traceback.tb_next
     return "\n".join(lines)
 

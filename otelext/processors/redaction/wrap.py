@@ -48,7 +48,7 @@ def wrap_tracer_provider(provider: Any) -> bool:
     Returns:
         Whether it holds; not for one that is not the SDK's.
     """
-    active = getattr(provider, "_active_span_processor", None)
+    active: Any = getattr(provider, "_active_span_processor", None)
     if not _wrap_processors(provider, active, _ADD_SPANS, _span):
         return False
     with active._lock:  # noqa: SLF001  # the SDK offers appending alone

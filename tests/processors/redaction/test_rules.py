@@ -117,6 +117,16 @@ def test_a_user_leaves_as_a_keyed_hash() -> None:
     assert Rules(hash_key=b"key").attributes({"user.id": 9001011234567}, KIND) == {"user.id": number}
 
 
+@pytest.mark.parametrize("name", ["user.id", "tenant.id", "request.id", "http.request.method", "db.operation.name"])
+def test_a_number_has_no_such_form_either(name: str) -> None:
+    assert RULES.attributes({name: 9001011234567}, KIND).get(name) in {None, "other", "_OTHER", "[redacted]"}
+
+
+def test_a_user_who_is_a_number_is_hashed_too() -> None:
+    expected = hmac.new(b"key", b"17", hashlib.sha256).hexdigest()
+    assert Rules(hash_key=b"key").attributes({"user.id": 17}, KIND) == {"user.id": expected}
+
+
 def test_the_key_is_not_shown() -> None:
     assert SECRET not in repr(Rules(hash_key=SECRET.encode()))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,12 +71,13 @@ def test_a_chain_that_bites_its_tail_ends() -> None:
     assert frames_of(error)
 
 
-def test_string_constants_are_literals_and_parts_of_f_strings_are_not() -> None:
+def test_string_constants_are_literals_and_what_is_made_of_them_is_not() -> None:
     assert literals.is_literal(MODULE_CONSTANT, __file__)
     assert literals.is_literal("한국어 로그", __file__)
     name = "Kim"
     assert not literals.is_literal(f"patient {name} of the ward", __file__)
-    assert not literals.is_literal(" of " + "the ward".lower(), __file__)
+    assert not literals.is_literal(f"{name} of the ward", __file__)
+    assert literals.is_literal(" of the ward", __file__), "a constant part was written too"
 
 
 def test_constants_that_the_compiler_joins_are_literals_with_their_frame() -> None:
@@ -94,3 +97,16 @@ def test_a_file_that_is_no_python_has_no_literals(tmp_path: Path) -> None:
     for name, content in (("a.py", "def ("), ("b.py", "\0"), ("c.bin", "x")):
         (tmp_path / name).write_text(content)
         assert not literals.is_literal("x", str(tmp_path / name))
+
+
+def test_of_code_that_is_made_at_run_time_no_name_leaves() -> None:
+    scope: dict[str, Any] = {}
+    exec(compile("def Kim():\n    raise EOFError\n", "/data/Kim.py", "exec"), scope)
+    with pytest.raises(EOFError) as caught:
+        scope["Kim"]()
+    # A log record of that code asks for what is written there.
+    assert not literals.is_literal("Kim", "/data/Kim.py")
+    frames = frames_of(caught.value)
+    assert "Kim" not in frames
+    assert "Kim" not in frames_in("".join(traceback.format_exception(caught.value)))
+    assert frames.splitlines()[-1] == 'File "[redacted]", line 2, in [redacted]'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -25,21 +25,19 @@ from opentelemetry.sdk.trace import (
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from otelext.capture import failure
 from otelext.processors.redaction import rules
 from otelext.processors.redaction.rules import PROCESS, Rules
 from otelext.processors.redaction.wrap import wrap_logger_provider, wrap_meter_provider, wrap_tracer_provider
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SECRET = f"k1m-{uuid4().hex}"  # in no literal
 
 
 @pytest.fixture(autouse=True)
-def _the_process_is_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _the_process_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PROCESS, "rules", Rules())
     monkeypatch.setattr(PROCESS, "unwrapped", ())
-    return
+    monkeypatch.setattr(failure, "_last", {})
 
 
 def names(exporter: InMemorySpanExporter) -> list[str]:
