@@ -146,8 +146,10 @@ def _code_of(filename: str) -> CodeType | None:
     if os.path.isfile(filename):  # noqa: PTH113  # a start should not load pathlib for it
         small = os.path.getsize(filename) <= _MAX_SOURCE  # noqa: PTH202
         return _Reader("_", filename).get_code("_") if small else None
+    kept = filename in linecache.cache  # by whoever made the code, for the tracebacks of it
     text = "".join(linecache.getlines(filename))
-    linecache.cache.pop(filename, None)  # the text itself is not needed again
+    if not kept:
+        linecache.cache.pop(filename, None)
     if not text or len(text) > _MAX_SOURCE:
         return None
     with warnings.catch_warnings():
