@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otelext import semconv
 from otelext.capture.failure import report_setup
@@ -160,8 +160,7 @@ class Config:
     )
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """A variable whose value can't be taken.
 
     Attributes:

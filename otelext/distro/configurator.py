@@ -31,8 +31,8 @@ _PROVIDERS: Final[dict[str, Callable[[], Any]]] = {
 }
 
 _OF_THE_SCHEMA: Final = "Configuration does not match schema: "
-_PLACE: Final = re.compile(r"\(at ([^()\n]*)\)$")
-_LINE: Final = re.compile(r"line \d+, column \d+")
+_PLACE: Final = r"\(at ([^()\n]*)\)$"
+_LINE: Final = r"line \d+, column \d+"
 
 
 class OtelextConfigurator(_OTelSDKConfigurator):
@@ -90,9 +90,9 @@ def said_of_file(message: str) -> str:
     """
     first = message.strip().partition("\n")[0]
     if first.startswith(_OF_THE_SCHEMA):
-        place = _PLACE.search(message)
+        place = re.search(_PLACE, message)
         return f"its schema does not allow what stands {f'at {place[1]}' if place is not None else 'in it'}"
-    at = _LINE.search(message)
+    at = re.search(_LINE, message)
     return f"{first} ({at[0]})" if at is not None and at[0] not in first else first
 
 

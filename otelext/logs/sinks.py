@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 from otelext.capture.failure import report_setup
-from otelext.logs.entry import entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +61,8 @@ class LinesHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record. Never raises."""
+        from otelext.logs.entry import entry_of  # noqa: PLC0415  # what only a line needs, a start does not load
+
         self._write(entry_of(record))
 
     def publish(self, entry: Entry) -> None:

@@ -41,9 +41,9 @@ _WORDS: Final = frozenset(
     }
 )  # fmt: skip
 _COMPOSED: Final = frozenset({"opentelemetry", "otelext"})  # names of their spans are made of what leaves, or known
-_WORD: Final = re.compile(r"[a-z]{1,24}[0-9]{0,2}")
-_PARTS: Final = re.compile(r"[._/-]")
-_SEPARATORS: Final = re.compile(r"[\s/]+")
+_WORD: Final = r"[a-z]{1,24}[0-9]{0,2}"
+_PARTS: Final = r"[._/-]"
+_SEPARATORS: Final = r"[\s/]+"
 _STATEMENTS: Final = frozenset(word.lower() for word in _WORDS)
 
 
@@ -95,7 +95,7 @@ class Names:
         for value in sorted((v for v in attributes.values() if isinstance(v, str) and v), key=len, reverse=True):
             # By whole words, or a short value would take a part out of any word.
             rest = f" {rest} ".replace(f" {value} ", " ").strip()
-        words = (word for word in _SEPARATORS.split(rest) if word)
+        words = (word for word in re.split(_SEPARATORS, rest) if word)
         return all(word in _WORDS or _is_code(word) or self._is_function(word) for word in words)
 
     def _is_function(self, word: str) -> bool:
@@ -110,7 +110,7 @@ class Names:
 
         Many are put together once, of words; instruments are not made for each request.
         """
-        plain = all(_WORD.fullmatch(word) for word in _PARTS.split(name))
+        plain = all(re.fullmatch(_WORD, word) for word in re.split(_PARTS, name))
         return plain or name in semconv.METRICS or self.leaves(name, scope, {})
 
     def describes(self, text: str, scope: str) -> bool:

@@ -33,12 +33,13 @@ MAX_LENGTH: Final = 1024
 _MAX_ITEMS: Final = 128
 _MAX_DEPTH: Final = 8
 
-_REQUEST_ID: Final = re.compile(semconv.REQUEST_ID_PATTERN)
-_METHOD: Final = re.compile(r"[A-Z_]{1,16}")
+# Patterns are strings here and in the files beside: `re` compiles and keeps each when it is first used, not at a start.
+_REQUEST_ID: Final = semconv.REQUEST_ID_PATTERN
+_METHOD: Final = r"[A-Z_]{1,16}"
 _DB: Final = frozenset({"db.operation", "db.operation.name"})
 _METHODS: Final = frozenset({"http.request.method", "http.method"})
-_TYPE: Final = re.compile(r"[\w.<>$:\[\]-]{1,256}")
-_DATABASE: Final = re.compile(r"(?:[\w+.-]{1,32}://)?[\w.@:-]{0,128}(?:/[\w-]{1,64})?")
+_TYPE: Final = r"[\w.<>$:\[\]-]{1,256}"
+_DATABASE: Final = r"(?:[\w+.-]{1,32}://)?[\w.@:-]{0,128}(?:/[\w-]{1,64})?"
 _DATABASES: Final = frozenset({"db.name", "db.namespace", "pool.name", "db.client.connection.pool.name"})
 _SOURCE_FILES: Final = frozenset({"code.file.path", "code.filepath"})
 _TYPES: Final = frozenset({semconv.ERROR_TYPE, semconv.EXCEPTION_TYPE})
@@ -162,11 +163,11 @@ def _checked(value: Any, depth: int = 0) -> Any:
 
 
 def _request_id(_: Rules, value: Any) -> Any:
-    return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else ABSENT
+    return value if isinstance(value, str) and re.fullmatch(_REQUEST_ID, value) else ABSENT
 
 
 def _method(_: Rules, value: Any) -> Any:
-    return value if isinstance(value, str) and _METHOD.fullmatch(value) else "_OTHER"
+    return value if isinstance(value, str) and re.fullmatch(_METHOD, value) else "_OTHER"
 
 
 def _operation(_: Rules, value: Any) -> Any:
@@ -180,12 +181,12 @@ def _operation(_: Rules, value: Any) -> Any:
 def _type(_: Rules, value: Any) -> Any:
     if type(value) in _PLAIN:  # a status code
         return value
-    return value if isinstance(value, str) and _TYPE.fullmatch(value) else REDACTED
+    return value if isinstance(value, str) and re.fullmatch(_TYPE, value) else REDACTED
 
 
 def _database(_: Rules, value: Any) -> Any:
     # SQLite's name is the path of a file.
-    return value if isinstance(value, str) and _DATABASE.fullmatch(value) else REDACTED
+    return value if isinstance(value, str) and re.fullmatch(_DATABASE, value) else REDACTED
 
 
 def _source_file(_: Rules, value: Any) -> Any:

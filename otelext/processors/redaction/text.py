@@ -18,7 +18,7 @@ __all__ = ["REDACTED", "Constant", "frames_in", "frames_of", "short_path"]
 REDACTED: Final = "[redacted]"
 """What stands where something was taken away."""
 
-_FRAME: Final = re.compile(r'\s*File "([^"\n]+)", line (\d{1,7}), in (\S+)\s*')
+_FRAME: Final = r'\s*File "([^"\n]+)", line (\d{1,7}), in (\S+)\s*'
 _MAX_FRAMES: Final = 256
 _MAX_CAUSES: Final = 16
 
@@ -57,7 +57,7 @@ def frames_in(stacktrace: str) -> str:
 def _frames_in(stacktrace: str) -> Iterator[str]:
     left = _MAX_FRAMES
     for line in stacktrace.splitlines():
-        found = _FRAME.fullmatch(line)
+        found = re.fullmatch(_FRAME, line)
         if found is not None and left and literals.has_function(found[1], found[3]):
             left -= 1
             yield _frame(*found.groups())
