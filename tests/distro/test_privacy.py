@@ -85,6 +85,30 @@ def test_it_holds_for_exporters_and_providers_of_the_users_whenever_they_come(ea
     assert SECRET not in everything(receiver)
 
 
+MAIN = """
+from opentelemetry import trace
+with trace.get_tracer("the main tracer").start_as_current_span("of the script") as span:
+    span.add_event("an event of the script")
+    try:
+        raise ValueError("-".join(["typed", "by", "kim"]))
+    except ValueError as error:
+        span.record_exception(error)
+"""
+
+
+def test_what_is_written_in_the_main_script_leaves_also_with_the_last_export(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(MAIN)
+    with OtlpReceiver() as receiver:
+        assert run_program(["python", str(script)], plain(receiver.endpoint)).returncode == 0
+    (span,) = receiver.spans
+    assert (span.name, span.scope) == ("of the script", "the main tracer")
+    assert [event.name for event in span.message.events] == ["an event of the script", "exception"]
+    (stacktrace,) = (a.value.string_value for a in span.message.events[1].attributes if a.key.endswith("stacktrace"))
+    assert stacktrace.endswith('script.py", line 6, in <module>')
+    assert SECRET not in everything(receiver)
+
+
 SET_LATE = """
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.sdk._logs import LoggerProvider

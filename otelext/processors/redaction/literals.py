@@ -39,6 +39,7 @@ class Source:
 
 _sources: dict[str, Source | None] = {}
 _loaded: set[str] = set()
+_mains: list[str] = []  # the main script's file, once it was asked for
 
 
 def is_literal(text: str, filename: str, frame: FrameType | None = None) -> bool:
@@ -89,8 +90,19 @@ def of(filename: str) -> Source | None:
     return found
 
 
+def main_file() -> str | None:
+    """The file of the main script, also at the interpreter's exit, where its module no longer tells it."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not isinstance(file, str):
+        started = os.path.abspath(sys.argv[0]) if sys.argv and sys.argv[0].endswith(".py") else ""  # noqa: PTH100
+        file = next((known for known in (*_mains, started) if known), None)
+    elif not _mains:
+        _mains.append(file)
+    return file
+
+
 def _is_loaded(filename: str) -> bool:
-    if filename in _loaded:
+    if filename in _loaded or filename == main_file():
         return True
     if any(getattr(module, "__file__", None) == filename for module in tuple(sys.modules.values())):
         if len(_loaded) < _MAX_FILES:

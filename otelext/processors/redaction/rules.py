@@ -11,7 +11,7 @@ from otelext import semconv
 from otelext.processors import allowed
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import is_statement
-from otelext.processors.redaction.text import REDACTED, Constant
+from otelext.processors.redaction.text import REDACTED, Constant, short_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,6 +38,9 @@ _METHOD: Final = re.compile(r"[A-Z_]{1,16}")
 _DB: Final = frozenset({"db.operation", "db.operation.name"})
 _METHODS: Final = frozenset({"http.request.method", "http.method"})
 _TYPE: Final = re.compile(r"[\w.<>$:\[\]-]{1,256}")
+_DATABASE: Final = re.compile(r"(?:[\w+.-]{1,32}://)?[\w.@:-]{0,128}(?:/[\w-]{1,64})?")
+_DATABASES: Final = frozenset({"db.name", "db.namespace", "pool.name", "db.client.connection.pool.name"})
+_SOURCE_FILES: Final = frozenset({"code.file.path", "code.filepath"})
 _TYPES: Final = frozenset({semconv.ERROR_TYPE, semconv.EXCEPTION_TYPE})
 # Attributes that a level of its own can open.
 _OF_EXCEPTIONS: Final = {"exception.message": "exception_messages", "exception.stacktrace": "exception_stacktraces"}
@@ -180,6 +183,18 @@ def _type(_: Rules, value: Any) -> Any:
     return value if isinstance(value, str) and _TYPE.fullmatch(value) else REDACTED
 
 
+def _database(_: Rules, value: Any) -> Any:
+    # SQLite's name is the path of a file.
+    return value if isinstance(value, str) and _DATABASE.fullmatch(value) else REDACTED
+
+
+def _source_file(_: Rules, value: Any) -> Any:
+    if not isinstance(value, str) or len(value) > MAX_LENGTH:
+        return REDACTED
+    path = short_path(value)
+    return value if path == value else path
+
+
 _PLAIN: Final = frozenset({int, float, bool})
 _SHAPES: Final[dict[str, Callable[[Rules, Any], Any]]] = {
     semconv.TENANT_ID: Rules._tenant,  # noqa: SLF001  # of this class
@@ -188,6 +203,8 @@ _SHAPES: Final[dict[str, Callable[[Rules, Any], Any]]] = {
     **dict.fromkeys(_METHODS, _method),
     **dict.fromkeys(_DB, _operation),
     **dict.fromkeys(_TYPES, _type),
+    **dict.fromkeys(_DATABASES, _database),
+    **dict.fromkeys(_SOURCE_FILES, _source_file),
 }
 """Names whose values have a form: what has another one is not what the name stands for."""
 
