@@ -29,7 +29,7 @@ from otelext.capture.baggage import BAGGAGE, entries, from_outside
 from otelext.capture.context import REQUEST_KEY
 from otelext.capture.failure import report
 from otelext.capture.inference import OPEN, Inference
-from otelext.capture.request import Request
+from otelext.capture.request import Request, note_failure
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -96,6 +96,9 @@ class OtelextMiddleware:
         attach(inner)
         try:
             await self.app(scope, watched.receive, watched.send)
+        except Exception as error:
+            note_failure(error, inner)
+            raise
         finally:
             attach(outer)  # set, not reset by a token: see otelext.capture.context
             if request.disconnected:

@@ -21,6 +21,7 @@ from otelext.capture.context import REQUEST_KEY
 from otelext.capture.failure import report
 from otelext.capture.request import Request, request_of
 from otelext.distro.awaited import when_imported
+from otelext.logs import install
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
@@ -57,6 +58,8 @@ def _connect(signals: Any) -> None:
     for signal, receiver in (
         (signals.worker_init, _worker_starts),
         (signals.worker_process_init, _worker_starts),
+        (signals.after_setup_logger, _logging_is_set_up),
+        (signals.after_setup_task_logger, _logging_is_set_up),
         (signals.before_task_publish, _before_publish),
         (signals.task_prerun, _before_run),
         (signals.task_postrun, _after_run),
@@ -67,6 +70,12 @@ def _connect(signals: Any) -> None:
 
 def _worker_starts(**_: Any) -> None:
     settle()
+    install.settle()
+
+
+def _logging_is_set_up(**_: Any) -> None:
+    """By default it is Celery's alone: it takes all handlers off the root."""
+    install.settle()
 
 
 def _before_publish(headers: Any = None, **_: Any) -> None:

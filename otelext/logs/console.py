@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from typing import TYPE_CHECKING, Final
 
 from otelext import semconv
 from otelext.logs.lines import plain, shown
+from otelext.logs.sinks import standard_error
 from otelext.processors.redaction.exceptions import STACKTRACE
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def is_coloured() -> bool:
     """Whether standard error shows colours, and nobody asked for none: https://no-color.org/."""
     if os.environ.get("NO_COLOR"):
         return False
-    return sys.stderr is not None and sys.stderr.isatty()
+    stream = standard_error()
+    return stream is not None and stream.isatty()
 
 
 def _visible(text: str) -> str:

@@ -14,6 +14,7 @@ from opentelemetry._logs import SeverityNumber
 
 from otelext import semconv
 from otelext.capture.context import get_current
+from otelext.capture.request import origin_of, request_of
 from otelext.logs import failure
 from otelext.logs.message import REDACTED_BODY, body_of, is_written
 from otelext.logs.names import logger_name
@@ -25,6 +26,8 @@ from otelext.processors.redaction.text import Constant
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import FrameType
+
+    from opentelemetry.context import Context
 
     from otelext.processors.redaction.rules import Rules
 
@@ -62,6 +65,7 @@ class Entry:
         logger: Name of the logger, as it leaves.
         event: Name of the event, None for a line that is none.
         body: What leaves of the message.
+        context: What the ids are of, None outside of everything.
         attributes: Those that leave, as they leave.
         user: The `user.id` before it was hashed, None where there is none or none leaves: an exporter hashes by itself.
         trace_id: Of the current span; 0 outside of a trace, as the two below.
@@ -73,6 +77,7 @@ class Entry:
         "__weakref__",
         "attributes",
         "body",
+        "context",
         "event",
         "level",
         "logger",
@@ -93,6 +98,7 @@ class Entry:
         self.logger = logger
         self.event: str | None = None
         self.body: Constant = REDACTED_BODY
+        self.context: Context | None = None
         self.attributes: Mapping[str, Any] = {}
         self.user: Any = None
         self.trace_id = self.span_id = self.trace_flags = 0
@@ -111,7 +117,10 @@ class Entry:
         if given:
             self._take_event(given, written)
         context = get_current()
+        if raised is not None:
+            context = _context_of(raised, context)
         if context:
+            self.context = context
             found = trace.get_current_span(context).get_span_context()
             if found.is_valid:
                 self.trace_id, self.span_id, self.trace_flags = found.trace_id, found.span_id, int(found.trace_flags)
@@ -144,6 +153,15 @@ class Entry:
             else:
                 COUNTS.add(semconv.REDACTED_EVENT_NAME)
                 self.event = REDACTED_BODY
+
+
+def _context_of(raised: BaseException, context: Context) -> Context:
+    """The context that a line about an exception belongs to: a server logs outside of the request that failed."""
+    origin = origin_of(raised)
+    if origin is None or request_of(context) is not None:
+        return context
+    here, there = (trace.get_current_span(of).get_span_context() for of in (context, origin))
+    return context if here.is_valid and here.trace_id != there.trace_id else origin
 
 
 class _Last(threading.local):
@@ -182,7 +200,7 @@ def _built(record: logging.LogRecord, rules: Rules) -> Entry:
 
     entry = Entry(_time_ns(record), record.levelno, logger_name(record.name, filename, frame))
     try:
-        entry.body = body_of(record.msg, record.args, filename, rules, frame)
+        entry.body = body_of(record.msg, record.args, filename, rules, frame, record.name)
         values = record.__dict__
         given = {} if len(values) <= _SIZE else {key: values[key] for key in values if key not in _RESERVED}
         raised = None if record.exc_info is None else failure.exception_of(record.exc_info)

@@ -59,7 +59,7 @@ def _record(entry: Entry, attributes: dict[str, Any]) -> LogRecord:
     return LogRecord(
         timestamp=entry.time_ns,
         observed_timestamp=time_ns(),
-        context=get_current() or None,
+        context=entry.context or get_current() or None,
         severity_text=entry.severity_text,
         severity_number=entry.severity,
         body=entry.body,

@@ -33,6 +33,7 @@ FORMATS: Final = (JSON, CONSOLE, NONE)
 FILE_SIZE: Final = 64 * 1024 * 1024
 FILE_COUNT: Final = 5
 
+_OF_TELEMETRY: Final = frozenset({"otelext", "opentelemetry"})
 _EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -160,6 +161,12 @@ def install(
         report("otelext could not set up logging", exc_info=True)
 
 
+def settle() -> None:
+    """Put our handlers back where something took them away, such as Celery as it sets logging up. Never raises."""
+    if INSTALLED.done:
+        _settle(INSTALLED)
+
+
 def write(entry: Entry) -> None:
     """Write an entry as a line, past the SDK. Never raises."""
     for handler in INSTALLED.handlers:
@@ -227,12 +234,27 @@ def _resource() -> Mapping[str, Any]:
 def _settling(installed: Installed, function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def configure(*args: Any, **kwargs: Any) -> Any:
+        heard = _heard()
         try:
             return function(*args, **kwargs)
         finally:
+            for logger in heard:
+                logger.disabled = False
             _settle(installed)
 
     return configure
+
+
+def _heard() -> list[logging.Logger]:
+    """Loggers that tell what is wrong with telemetry, and that nobody has disabled.
+
+    `logging.config` disables by default whatever logger it does not name.
+    """
+    return [
+        logger
+        for name, logger in tuple(logging.Logger.manager.loggerDict.items())
+        if isinstance(logger, logging.Logger) and not logger.disabled and name.partition(".")[0] in _OF_TELEMETRY
+    ]
 
 
 def _unseen(installed: Installed, function: Callable[..., Any]) -> Callable[..., Any]:

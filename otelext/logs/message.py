@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from otelext import semconv
+from otelext.logs.servers import KNOWN, TEXTS
 from otelext.processors.redaction import literals
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.rules import ABSENT
@@ -39,7 +40,7 @@ class Template:
     """A message before its arguments are put in.
 
     Attributes:
-        text: As it was written.
+        text: As it was written, without line feeds at its end.
         redacted: With `[redacted]` in the place of each argument.
         conversions: How many arguments it takes.
         named: Whether it takes some of them by name.
@@ -48,7 +49,7 @@ class Template:
     __slots__ = ("conversions", "named", "redacted", "text")
 
     def __init__(self, text: str) -> None:
-        self.text = Constant(text)
+        self.text = Constant(text.rstrip("\n"))
         self.conversions = 0
         self.named = False
         self.redacted = Constant(self._replaced(self._redact))
@@ -70,7 +71,12 @@ _templates: dict[tuple[str, str], Template] = {}
 
 
 def body_of(
-    message: object, args: object, filename: str, rules: Rules, frame: Callable[[], FrameType | None]
+    message: object,
+    args: object,
+    filename: str,
+    rules: Rules,
+    frame: Callable[[], FrameType | None],
+    logger: str = "",
 ) -> Constant:
     """What leaves of a message. Never raises, and never asks an argument what it looks like unless it may leave.
 
@@ -80,9 +86,10 @@ def body_of(
         filename: The source file that logged it, as code objects name it.
         rules: What may leave.
         frame: Finds the frame that logged it; asked where the message was not seen before.
+        logger: The logger's name.
     """
     try:
-        return _body(message, args, filename, rules, frame)
+        return _body(message, args, filename, rules, frame, logger)
     except Exception:  # noqa: BLE001  # whatever a message's or an argument's own methods do
         COUNTS.add(semconv.REDACTED_LOG_MESSAGE)
         return REDACTED_BODY
@@ -111,7 +118,7 @@ def is_written(text: str, filename: str, frame: FrameType | None) -> bool:
 
 
 def _body(
-    message: object, args: object, filename: str, rules: Rules, frame: Callable[[], FrameType | None]
+    message: object, args: object, filename: str, rules: Rules, frame: Callable[[], FrameType | None], logger: str
 ) -> Constant:
     if type(message) is Constant and not _is_given(args):
         return message
@@ -131,6 +138,11 @@ def _body(
             return whole
     if template.named and isinstance(args, Mapping):
         return template.filled(args, rules)
+    known = KNOWN.get((logger, template.text))
+    found = None if known is None else known.filled(args)
+    if found is not None:
+        COUNTS.add(semconv.REDACTED_LOG_ARGUMENT, found[1])
+        return found[0]
     COUNTS.add(semconv.REDACTED_LOG_ARGUMENT, template.conversions)
     return template.redacted
 
@@ -146,7 +158,7 @@ def _template(message: object, filename: str, frame: Callable[[], FrameType | No
         template = _templates.get((filename, text))
         if template is not None:
             return template
-        if len(text) <= _MAX_LENGTH and is_written(text, filename, frame()):
+        if text in TEXTS or (len(text) <= _MAX_LENGTH and is_written(text, filename, frame())):
             template = Template(text)
             if len(_templates) < _MAX_TEMPLATES:
                 _templates[filename, text] = template

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from otelext.capture.failure import report_setup
 
@@ -24,12 +24,23 @@ class Sink(Protocol):
         """Let go of files until the next line."""
 
 
+def standard_error() -> TextIO | None:
+    """Standard error: the one that the process was started with where a mere writer stands in its place.
+
+    Celery's worker puts one there that makes a log record of all that is written, and drops what is logged meanwhile.
+    """
+    stream = sys.stderr
+    if stream is None or hasattr(stream, "buffer") or hasattr(stream, "fileno"):
+        return stream
+    return sys.__stderr__
+
+
 class StandardError:
-    """Whatever `sys.stderr` is at the moment."""
+    """Whatever `sys.stderr` is at the moment, see `standard_error`."""
 
     def write(self, line: str) -> None:
         """Write one line at once, so that it stays in one piece where several processes write."""
-        stream = sys.stderr
+        stream = standard_error()
         if stream is None:
             return
         buffer = getattr(stream, "buffer", None)

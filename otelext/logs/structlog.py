@@ -1,6 +1,9 @@
 """Events of structlog go the way of log records: one processor gives them to the same handlers.
 
-structlog.configure(processors=[structlog.contextvars.merge_contextvars, StructlogProcessor()])
+structlog.configure(
+    processors=[structlog.contextvars.merge_contextvars, StructlogProcessor()],
+    logger_factory=structlog.stdlib.LoggerFactory(),  # keeps the logger's name, as structlog's own does not
+)
 """
 
 from __future__ import annotations

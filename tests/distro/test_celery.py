@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.distro.processes import BIN, plain, run_program
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.otlp_receiver import OtlpReceiver
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("celery") is None, reason="celery is not installed")
 
@@ -245,3 +249,83 @@ signals.task_postrun.send(sender=None, task_id="1", task=Forged)
 def test_a_header_that_is_not_ours_gives_nothing(header: object, tmp_path: Path) -> None:
     found, _ = run(SERVICE + FORGED, FORGED=json.dumps(header), FOLDER=str(tmp_path))
     assert found == {"request": None, "admitted": None, "baggage": {}, "trace": "0" * 32}
+
+
+LOGGING_SERVICE = """
+import logging, os, sys
+import celery
+from celery.utils.log import get_task_logger
+
+folder = os.environ["FOLDER"]
+app = celery.Celery("logging_service", broker="filesystem://", backend="file://" + folder)
+app.conf.update(
+    broker_transport_options={"data_folder_in": folder, "data_folder_out": folder, "control_folder": folder + "-control"},
+    worker_send_task_events=False, broker_connection_retry_on_startup=True,
+)
+
+@app.task(name="logs")
+def logs():
+    get_task_logger("tasks.reading").warning("page %s is blurred", 7)
+    logging.getLogger("service").warning("the model is slow")
+    print("printed", file=sys.stderr)
+"""
+
+CAUSES = """
+import json
+from logging_service import logs
+from opentelemetry import trace
+from opentelemetry.context import attach, get_current, set_value
+from otelext.capture.context import REQUEST_KEY
+from otelext.capture.request import Request
+
+attach(set_value(REQUEST_KEY, Request(0, "request-00000001"), get_current()))
+with trace.get_tracer("a-server").start_as_current_span("POST /") as span:
+    result = logs.delay()
+result.get(timeout=60)
+print(json.dumps(format(span.get_span_context().trace_id, "032x")))
+"""
+
+
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+def test_a_workers_lines_are_exported_and_written_with_the_ids_of_the_request(
+    pool: str, receiver: OtlpReceiver, tmp_path: Path
+) -> None:
+    (tmp_path / "messages").mkdir()
+    (tmp_path / "logging_service.py").write_text(LOGGING_SERVICE)
+    env = plain(
+        receiver.endpoint,
+        PYTHONPATH=os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        FOLDER=str(tmp_path / "messages"),
+        OTELEXT_LOG_FORMAT="json",
+    )
+    command = [str(BIN / "opentelemetry-instrument"), "celery"]
+    with (tmp_path / "log").open("wb") as log:
+        worker = subprocess.Popen(
+            [*command, "-A", "logging_service", "worker", "-P", pool, "-c", "1", "-l", "WARNING"],
+            cwd=tmp_path,
+            env=env,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            caller = run_program(CAUSES, env)
+            assert caller.returncode == 0, caller.stderr
+            trace_id = json.loads(caller.stdout)
+            bodies = ["page [redacted] is blurred", "the model is slow"]
+            receiver.wait_for(lambda: {*bodies} <= {record.body for record in receiver.logs}, "the lines")
+        finally:
+            worker.terminate()
+            worker.wait(60)
+    text = (tmp_path / "log").read_text()
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    ours = [line for line in lines if line["body"] in bodies]
+    assert [line["body"] for line in ours] == bodies, text
+    assert [line["logger"] for line in ours] == ["tasks.reading", "service"]
+    assert {line.get("trace_id") for line in ours} == {trace_id}
+    assert {line.get("request.id") for line in ours} == {"request-00000001"}
+    assert [line["body"] for line in lines].count("printed") == 1, "what is printed is a record, and no line of it lost"
+    assert "WARNING/" in text, "Celery's own lines stay"
+    exported = [record for record in receiver.logs if record.body in bodies]
+    assert len(exported) == len(bodies)
+    assert {record.trace_id.hex() for record in exported} == {trace_id}
+    assert {record.attributes.get("request.id") for record in exported} == {"request-00000001"}

@@ -149,7 +149,13 @@ def test_the_answer_to_an_unhandled_error_carries_the_id(
 ) -> None:
     answer, request_id = get(shared_service, "/error")
     assert (answer.status_code, answer.headers["x-request-id"]) == (500, request_id)
-    assert trace_of(shared_receiver, request_id, "GET /error")["GET /error"].message.status.code == 2
+    server = trace_of(shared_receiver, request_id, "GET /error")["GET /error"]
+    assert server.message.status.code == 2
+    said = "Exception in ASGI application"  # by the server, outside of all middlewares
+    shared_receiver.wait_for(lambda: any(record.body == said for record in shared_receiver.logs), said)
+    (record,) = (record for record in shared_receiver.logs if record.body == said)
+    assert record.attributes[semconv.REQUEST_ID] == request_id
+    assert (record.trace_id, record.span_id) == (server.message.trace_id, server.message.span_id)
 
 
 def test_a_mounted_application_belongs_to_the_same_request(

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.context import attach, get_current, set_value
+from opentelemetry.context import Context, attach, get_current, set_value
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
 import otelext
 from otelext import semconv
+from otelext.asgi import OtelextMiddleware
 from otelext.capture.context import REQUEST_KEY
 from otelext.capture.request import Request
 from otelext.testing import capture
@@ -115,3 +116,67 @@ async def test_a_line_of_a_thread_pool_belongs_to_the_request_that_asked(logged:
     for line in logged.lines:
         number = line["vlm.input.pages"]
         assert mine(line) == (f"{number:016x}", traces[number])
+
+
+async def test_a_servers_line_about_an_exception_belongs_to_the_request_that_raised_it(
+    logged: Logged, captured: Captured
+) -> None:
+    tracer = trace.get_tracer("server")
+    traces: dict[int, str] = {}
+    changed: dict[str, object] = {}
+    shared = ValueError("one object that several requests raise")
+
+    async def application(scope: Any, *_: Any) -> None:
+        await asyncio.sleep(0)
+        raise shared if scope["number"] % 2 else ValueError(scope["number"])
+
+    middleware = OtelextMiddleware(application)
+
+    async def instrumented(scope: Any) -> None:
+        with tracer.start_as_current_span("GET /answers") as span:
+            traces[scope["number"]] = trace.format_trace_id(span.get_span_context().trace_id)
+            await middleware(scope, None, None)  # type: ignore[arg-type]  # neither is called
+
+    async def server(number: int) -> None:
+        headers = [(b"x-request-id", f"{number:016x}".encode())]
+        try:
+            await instrumented({"type": "http", "headers": headers, "number": number})
+        except ValueError as error:
+            changed.update(vars(error))
+            logged.logger.exception("the application failed\n", extra={"vlm.input.pages": number})
+            try:
+                raise OSError
+            except OSError:
+                logged.logger.exception("something else", extra={"vlm.input.pages": number})
+
+    await asyncio.gather(*(asyncio.create_task(server(number)) for number in range(40)))
+    assert not changed, "the exception stays as it was"
+    failed = [line for line in logged.lines if line["body"] == "the application failed"]
+    assert len(failed) == 40
+    for line in failed:
+        number = line["vlm.input.pages"]
+        assert mine(line) == (f"{number:016x}", traces[number])
+    others = [line for line in logged.lines if line["body"] == "something else"]
+    assert len(others) == 40
+    assert not any(semconv.REQUEST_ID in line or "trace_id" in line for line in others)
+    for line, record in zip(logged.lines, logged.records, strict=True):
+        assert line.get("trace_id", "0" * 32) == trace.format_trace_id(record.trace_id or 0)
+        assert line.get(semconv.REQUEST_ID) == record.attributes.get(semconv.REQUEST_ID)
+
+
+async def test_a_servers_line_within_a_span_of_its_own_keeps_that(logged: Logged, captured: Captured) -> None:
+    async def application(*_: Any) -> None:
+        raise ValueError
+
+    tracer = trace.get_tracer("server")
+    with tracer.start_as_current_span("serve") as span:
+        try:
+            await OtelextMiddleware(application)({"type": "http", "headers": []}, None, None)  # type: ignore[arg-type]
+        except ValueError:
+            logged.logger.exception("the application failed")
+            with tracer.start_as_current_span("report", context=Context()) as other:
+                logged.logger.exception("reported elsewhere")
+    first, second = logged.lines
+    assert first["trace_id"] == trace.format_trace_id(span.get_span_context().trace_id)
+    assert len(first[semconv.REQUEST_ID]) == 32
+    assert second["trace_id"] == trace.format_trace_id(other.get_span_context().trace_id)

@@ -91,6 +91,45 @@ print(open("lines.log").read(), file=sys.stderr)
     assert [body for _, body in found.exported] == ["before", "after"]
 
 
+@pytest.mark.parametrize(
+    "configure",
+    [
+        'logging.config.dictConfig({"version": 1})',
+        """logging.config.fileConfig(io.StringIO('''
+[loggers]
+keys=root
+[handlers]
+keys=
+[formatters]
+keys=
+[logger_root]
+handlers=
+'''))""",
+    ],
+)
+def test_our_warnings_and_opentelemetrys_are_heard_after_other_loggers_were_disabled(
+    configure: str, tmp_path: Path
+) -> None:
+    found = run(
+        tmp_path,
+        f"""
+import io
+install()
+sdk = logging.getLogger("opentelemetry.exporter.otlp")
+quiet = logging.getLogger("opentelemetry.quiet")
+quiet.disabled = True
+theirs = logging.getLogger("program")
+{configure}
+from otelext.capture.failure import report
+report("no telemetry arrives")
+sdk.warning("no collector")
+quiet.warning("silenced by the user before")
+theirs.warning("disabled as the user asked")
+""",
+    )
+    assert found.bodies == ["no telemetry arrives", "no collector"]
+
+
 def test_basic_config_twice_adds_no_second_handler(tmp_path: Path) -> None:
     found = run(
         tmp_path,

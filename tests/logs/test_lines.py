@@ -131,3 +131,18 @@ def test_nothing_in_a_line_steers_the_terminal(rules: Callable[..., None]) -> No
     line = console_line(entry_of(escape))
     assert line.isprintable()
     assert "a\\x1b[2Jb\\nc" in line
+
+
+def test_a_line_does_not_go_through_what_makes_log_records_of_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Proxy:
+        """As Celery's: neither a file nor anything above one."""
+
+        def write(self, text: str) -> int:
+            raise AssertionError(text)
+
+    stream = Stream("utf-8")
+    monkeypatch.setattr(sys, "__stderr__", stream)
+    monkeypatch.setattr(sys, "stderr", Proxy())
+    LinesHandler(JsonLines(dict), StandardError()).publish(entry())
+    LinesHandler(console_line, StandardError()).publish(entry())
+    assert len(stream.text().splitlines()) == 2

@@ -56,6 +56,18 @@ def test_an_event_leaves_if_it_is_a_literal_of_who_logs(events: Logged) -> None:
     assert SECRET not in events.text
 
 
+def test_a_logger_has_its_name_where_structlog_keeps_it(events: Logged) -> None:
+    processors = [structlog.contextvars.merge_contextvars, StructlogProcessor()]
+    structlog.configure(processors=processors, logger_factory=structlog.stdlib.LoggerFactory())
+    structlog.get_logger("claims").warning("named by the standard library's factory")
+    structlog.get_logger(f"patient-{SECRET}").warning("named by data")
+    structlog.configure(processors=processors, logger_factory=structlog.PrintLoggerFactory())
+    structlog.get_logger("claims").warning("structlog's own factory keeps no name")
+    structlog.get_logger().bind(logger="claims").warning("named by a field")
+    assert [line["logger"] for line in events.lines] == ["claims", "[redacted]", __name__, "claims"]
+    assert SECRET not in events.text
+
+
 def test_arguments_are_redacted_where_they_are_still_apart(events: Logged) -> None:
     log = configured(StructlogProcessor(), wrapper_class=structlog.stdlib.BoundLogger)
     log.info("patient %s", SECRET)
