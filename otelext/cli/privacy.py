@@ -81,13 +81,22 @@ def _settings(config: Config) -> dict[str, str]:
 def _print_rows(rows: list[Row], *, everything: bool) -> None:
     stays = sum(row.leaves == row.given for row in rows)
     _head("A dry run: what is put in, and what would leave")
-    for row in rows:
-        if row.leaves == row.given and not everything:
+    # What lets data out comes first: it is what an auditor looks for.
+    for row in sorted(rows, key=lambda row: not _is_open(row)):
+        if row.leaves == row.given and not everything and not _is_open(row):
             continue
-        leaves = "stays" if row.leaves == row.given else "does not leave" if row.leaves is None else plain(row.leaves)
+        leaves = "does not leave" if row.leaves is None else "stays" if row.leaves == row.given else plain(row.leaves)
+        if _is_open(row):
+            leaves = click.style(f"LEAVES: {plain(row.leaves or '')}", fg="red")
         place = f"{row.signal}: {row.place}"
         click.echo(f"  {place:{_WIDEST_PLACE}}  {leaves}")
     click.echo(f"  {stays} of {len(rows)} leave as they are" + ("" if everything else ", which --all prints"))
+
+
+def _is_open(row: Row) -> bool:
+    from otelext.distro.dry_run import TYPED  # noqa: PLC0415 (loads the SDK)
+
+    return row.leaves is not None and TYPED in row.leaves
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

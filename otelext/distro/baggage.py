@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
     from otelext.distro.config import Config
 
-_PROPAGATION: Final = "opentelemetry.baggage.propagation"
+# The one that reads the `baggage` header, and the one that several, such as Jaeger's, are put together in.
+_PROPAGATORS: Final = {
+    "opentelemetry.baggage.propagation": "W3CBaggagePropagator",
+    "opentelemetry.propagators.composite": "CompositePropagator",
+}
 
 
 def prepare(config: Config) -> None:
@@ -30,14 +34,15 @@ def prepare(config: Config) -> None:
     BAGGAGE.trust = config.baggage_trust
     BAGGAGE.count = COUNTS.add
     # Not imported for it: the propagators cost a start, and without them no header is read.
-    when_imported(_PROPAGATION, _mark)
+    for module, propagator in _PROPAGATORS.items():
+        when_imported(module, functools.partial(_mark, propagator))
     if config.baggage_keys:
         baggage.add(trace.get_tracer_provider())
 
 
-def _mark(module: Any) -> None:
-    """Mark what the propagator reads, whichever server or consumer it reads for: not all of them stand behind ours."""
-    propagator = module.W3CBaggagePropagator
+def _mark(name: str, module: Any) -> None:
+    """Mark what a propagator reads, whichever server or consumer it reads for: not all of them stand behind ours."""
+    propagator = getattr(module, name)
     original = propagator.extract
     if getattr(original, "_otelext", False):
         return

@@ -32,7 +32,6 @@ _HEADER: Final = "otelext"
 _REQUEST: Final = "request"
 _BAGGAGE: Final = "baggage"
 _TRACE: Final = "trace"
-_PATTERN: Final = re.compile(semconv.REQUEST_ID_PATTERN)
 _MAX_RUNNING: Final = 10_000
 
 _RUNNING: Final[dict[str, tuple[Context, Context]]] = {}
@@ -132,7 +131,7 @@ def _inside(context: Context, carried: dict[str, Any]) -> Context:
         if span.get_span_context().is_valid:
             context = set_span_in_context(span, context)
     request_id = carried.get(_REQUEST)
-    if isinstance(request_id, str) and _PATTERN.fullmatch(request_id):
+    if isinstance(request_id, str) and re.fullmatch(semconv.REQUEST_ID_PATTERN, request_id):
         request = Request(perf_counter_ns(), request_id)
         request.admitted = True  # the time in the queue is no admission
         context = set_value(REQUEST_KEY, request, context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otelext import semconv
 from otelext.capture.failure import report_setup
@@ -23,9 +23,15 @@ _GRACE_PERIOD_IN_KUBERNETES_S: Final = 30.0
 
 
 def _setting(
-    meaning: str, *, default: str = "", share: bool = False, among: tuple[str, ...] = (), secret: bool = False
+    meaning: str,
+    *,
+    default: str = "",
+    share: bool = False,
+    among: tuple[str, ...] = (),
+    secret: bool = False,
+    names: bool = False,
 ) -> dict[str, Any]:
-    return {"meaning": meaning, "default": default, "share": share, "among": among, "secret": secret}
+    return {"meaning": meaning, "default": default, "share": share, "among": among, "secret": secret, "names": names}
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,8 @@ class Config:
         ),
     )
     allow_attributes: tuple[str, ...] = field(
-        default=(), metadata=_setting("attributes that leave besides those of the list, separated by commas")
+        default=(),
+        metadata=_setting("attributes that leave besides those of the list, separated by commas", names=True),
     )
     tenants: tuple[str, ...] = field(
         default=(), metadata=_setting("values of tenant.id that leave, separated by commas; others leave as other")
@@ -124,7 +131,7 @@ class Config:
     )
     baggage_keys: tuple[str, ...] = field(
         default=(semconv.TENANT_ID, semconv.USER_ID, semconv.REQUEST_ID),
-        metadata=_setting("entries of baggage that become attributes of spans and log records"),
+        metadata=_setting("entries of baggage that become attributes of spans and log records", names=True),
     )
     baggage_trust: bool = field(
         default=False, metadata=_setting("whether baggage that comes with a request is taken too")
@@ -153,8 +160,7 @@ class Config:
     )
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """A variable whose value can't be taken.
 
     Attributes:
@@ -270,6 +276,9 @@ def _checked(name: str, value: Any, setting: Field[Any]) -> Any:
     if isinstance(default, tuple):
         if isinstance(value, str) or not all(isinstance(item, str) and item for item in value):
             raise TypeError(f"{name} is a sequence of non-empty str, not {value!r}")
+        pattern = next((item for item in value if setting.metadata["names"] and set(item) & set("*?[] ")), None)
+        if pattern is not None:
+            raise ValueError(f"{pattern!r} is no name of an attribute: each is written out, there are no patterns")
         unknown = [item for item in value if setting.metadata["among"] and item not in setting.metadata["among"]]
         if unknown:
             raise ValueError(f"{unknown[0]!r} is none of {', '.join(setting.metadata['among'])}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs, metrics, trace
@@ -28,6 +29,10 @@ _PROVIDERS: Final[dict[str, Callable[[], Any]]] = {
     METRICS: metrics.get_meter_provider,
     LOGS: _logs.get_logger_provider,
 }
+
+_OF_THE_SCHEMA: Final = "Configuration does not match schema: "
+_PLACE: Final = r"\(at ([^()\n]*)\)$"
+_LINE: Final = r"line \d+, column \d+"
 
 
 class OtelextConfigurator(_OTelSDKConfigurator):
@@ -68,9 +73,27 @@ class OtelextConfigurator(_OTelSDKConfigurator):
         except Exception as error:  # noqa: BLE001  # the service runs on with what was configured so far
             config_file = os.environ.get(OTEL_CONFIG_FILE)
             if config_file:
-                report_setup("otelext: %s=%s can't be used: %s", OTEL_CONFIG_FILE, config_file, error)
+                why = said_of_file(str(error)) or type(error).__name__
+                report_setup("otelext: %s=%s can't be used: %s", OTEL_CONFIG_FILE, config_file, why)
             else:
                 report("otelext could not configure the OpenTelemetry SDK", exc_info=True)
+
+
+def said_of_file(message: str) -> str:
+    """What may be said of a fault in a declarative file: parsers and schemas quote what they refuse, such as a token.
+
+    Args:
+        message: The message of its reader's exception.
+
+    Returns:
+        The first line and the place.
+    """
+    first = message.strip().partition("\n")[0]
+    if first.startswith(_OF_THE_SCHEMA):
+        place = re.search(_PLACE, message)
+        return f"its schema does not allow what stands {f'at {place[1]}' if place is not None else 'in it'}"
+    at = re.search(_LINE, message)
+    return f"{first} ({at[0]})" if at is not None and at[0] not in first else first
 
 
 def _distro(given: Iterable[str]) -> dict[str, Any]:

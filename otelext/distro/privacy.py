@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs, metrics, trace
 
 from otelext import _attach, semconv
-from otelext.capture.failure import report_setup
+from otelext.capture.failure import report, report_setup
 from otelext.distro.config import variable
 from otelext.processors.redaction import wrap
 from otelext.processors.redaction.counts import COUNTS
@@ -15,7 +16,12 @@ from otelext.processors.redaction.rules import PROCESS, Rules
 from otelext.processors.redaction.samples import SAMPLES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from otelext.distro.config import Config
+
+# The API's own stand-ins for what is not set, which export nothing.
+_PLACEHOLDERS: Final = ("opentelemetry.trace", "opentelemetry.metrics", "opentelemetry._logs")
 
 
 def prepare(config: Config) -> None:
@@ -24,6 +30,7 @@ def prepare(config: Config) -> None:
     SAMPLES.path = config.privacy_samples or None
     if _redact not in _attach.before_use:
         _attach.before_use.append(_redact)
+        _watch()
         _attach.observe({semconv.REDACTED_TOTAL.name: COUNTS.read})
     _redact(trace.get_tracer_provider(), metrics.get_meter_provider())
 
@@ -46,17 +53,45 @@ def rules_of(config: Config) -> Rules:
 
 
 def _redact(tracer_provider: Any, meter_provider: Any) -> None:
-    foreign = []
-    for provider, redact in (
-        (tracer_provider, wrap.wrap_tracer_provider),
-        (meter_provider, wrap.wrap_meter_provider),
-        (_logs.get_logger_provider(), wrap.wrap_logger_provider),
+    _cover(tracer_provider, wrap.wrap_tracer_provider)
+    _cover(meter_provider, wrap.wrap_meter_provider)
+    _cover(_logs.get_logger_provider(), wrap.wrap_logger_provider)
+
+
+def _cover(provider: Any, redact: Callable[[Any], bool]) -> None:
+    """Redact what one provider exports. Never raises: the others still have to be covered."""
+    try:
+        holds = redact(provider)
+    except Exception:  # noqa: BLE001  # a processor or reader of the user's
+        holds = False
+        report("otelext could not redact what a provider exports", exc_info=True)
+    kind = type(provider)
+    if holds or kind.__module__.startswith(_PLACEHOLDERS):
+        return
+    # One message for each: the limit is by message.
+    report_setup(
+        f"otelext: what leaves through a provider that is not the SDK's can't be redacted: {kind.__module__}."
+        f"{kind.__qualname__}"
+    )
+
+
+def _watch() -> None:
+    """Cover providers that become global later, before anything is recorded on them."""
+    for module, name, redact in (
+        (trace, "_set_tracer_provider", wrap.wrap_tracer_provider),
+        (metrics._internal, "_set_meter_provider", wrap.wrap_meter_provider),  # noqa: SLF001  # no public hook
+        (_logs._internal, "_set_logger_provider", wrap.wrap_logger_provider),  # noqa: SLF001
     ):
-        kind = type(provider)
-        # The API's own placeholders export nothing.
-        if not redact(provider) and not kind.__module__.startswith("opentelemetry."):
-            foreign.append(f"{kind.__module__}.{kind.__qualname__}")
-    if foreign:
-        report_setup(
-            "otelext: what leaves through a provider that is not the SDK's can't be redacted: %s", ", ".join(foreign)
-        )
+        set_provider = getattr(module, name, None)
+        if set_provider is not None and not hasattr(set_provider, "_otelext"):
+            setattr(module, name, _covering(set_provider, redact))
+
+
+def _covering(set_provider: Callable[..., Any], redact: Callable[[Any], bool]) -> Callable[..., Any]:
+    @functools.wraps(set_provider)
+    def covering(provider: Any, *args: Any, **kwargs: Any) -> Any:
+        _cover(provider, redact)
+        return set_provider(provider, *args, **kwargs)
+
+    covering._otelext = True  # type: ignore[attr-defined]  # noqa: SLF001
+    return covering

@@ -13,7 +13,6 @@ from otelext.capture.binding import current_binding
 from otelext.capture.failure import report, report_setup
 from otelext.distro import (
     baggage,
-    celery,
     exemplars,
     fastapi,
     log_lines,
@@ -24,6 +23,7 @@ from otelext.distro import (
     sigterm,
     views,
 )
+from otelext.distro.awaited import when_imported
 from otelext.distro.config import Config, read
 from otelext.distro.configurator import LOGS, METRICS, OtelextConfigurator, missing
 from otelext.distro.gpus import GPUS
@@ -66,7 +66,8 @@ def post_instrument() -> None:
     if processes.is_bookkeeping() or processes.is_disabled():
         return
     _guarded(log_lines.settle)
-    _guarded(celery.settle)
+    if "celery" in sys.modules:
+        _guarded(_settle_celery)
 
 
 def configure(**overrides: Any) -> None:
@@ -118,11 +119,23 @@ def _complete(config: Config) -> None:
         lambda: LEAVING.prepare(config.shutdown_timeout),
         lambda: _prepare_sigterm(config),
         fastapi.prepare,
-        celery.prepare,
+        lambda: when_imported("celery.signals", _prepare_celery),
         lambda: GPUS.prepare(config),
         processes.warn_of_shared_instance_id,
     ):
         _guarded(step)
+
+
+def _prepare_celery(_: object) -> None:
+    from otelext.distro import celery  # noqa: PLC0415  # only where there are tasks
+
+    celery.prepare()
+
+
+def _settle_celery() -> None:
+    from otelext.distro import celery  # noqa: PLC0415  # only where there are tasks
+
+    celery.settle()
 
 
 def _keep_contexts() -> None:

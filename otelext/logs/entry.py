@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 import weakref
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
@@ -197,7 +198,7 @@ def _built(record: logging.LogRecord, rules: Rules) -> Entry:
     def frame() -> FrameType | None:
         return _frame_of(record)
 
-    entry = Entry(int(record.created * 1e9), record.levelno, logger_name(record.name, filename, frame))
+    entry = Entry(_time_ns(record), record.levelno, logger_name(record.name, filename, frame))
     try:
         entry.body = body_of(record.msg, record.args, filename, rules, frame, record.name)
         values = record.__dict__
@@ -207,6 +208,13 @@ def _built(record: logging.LogRecord, rules: Rules) -> Entry:
     except Exception:  # noqa: BLE001  # whatever a foreign object does when it is looked at
         COUNTS.add(semconv.REDACTED_LOG_ATTRIBUTE)
     return entry
+
+
+def _time_ns(record: logging.LogRecord) -> int:
+    try:
+        return int(record.created * 1e9)
+    except (TypeError, ValueError, OverflowError):  # a record that somebody made by hand, or from another's fields
+        return time_ns()
 
 
 def _frame_of(record: logging.LogRecord) -> FrameType | None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from concurrent_log_handler import ConcurrentRotatingFileHandler
 
 if TYPE_CHECKING:
     from typing import NoReturn
+
+_PATIENCE_S: Final = 1.0
 
 
 class _File(ConcurrentRotatingFileHandler):
@@ -44,6 +49,7 @@ class RotatingFile:
         with path.open("ab"):
             pass
         self._handler = _File(path, maxBytes=size, backupCount=count, encoding="utf-8", newline="\n")
+        _files.add(self)
 
     def write(self, line: str) -> None:
         """Write one line.
@@ -59,3 +65,41 @@ class RotatingFile:
     def close(self) -> None:
         """Let go of the file until the next line."""
         self._handler.close()
+
+    def before_fork(self) -> None:
+        """Wait for a line that is being written: its stream would stay locked in the child, which hangs at its first."""
+        if self._handler.lock is not None:
+            self._handler.lock.acquire(timeout=_PATIENCE_S)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        with suppress(RuntimeError):  # not ours: the wait was over before the line was
+            if self._handler.lock is not None:
+                self._handler.lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Open the file anew: a lock of the file that is shared with the parent keeps nobody out."""
+        with suppress(Exception):  # the next line says what is wrong
+            self._handler.close()
+
+
+_files: Final[WeakSet[RotatingFile]] = WeakSet()
+
+
+def _before_fork() -> None:
+    for file in tuple(_files):
+        file.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for file in tuple(_files):
+        file.after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    for file in tuple(_files):
+        file.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):  # logging, which is loaded, makes its locks anew in the child before this
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

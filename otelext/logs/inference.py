@@ -18,7 +18,6 @@ from otelext.capture.binding import rebind
 from otelext.capture.context import SPAN_KEY
 from otelext.capture.failure import report
 from otelext.emit.process import WORKER
-from otelext.logs.entry import Entry
 from otelext.logs.install import INSTALLED
 from otelext.logs.line import attributes_of
 from otelext.logs.rate import RateLimit
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from otelext.capture.inference import Inference
+    from otelext.logs.entry import Entry
 
 PER_SECOND: Final = 100.0
 _FAILED: Final = (semconv.Outcome.ERROR, semconv.Outcome.TIMEOUT)
@@ -64,6 +64,8 @@ class _Line(NamedTuple):
 
     def entry(self) -> Entry:
         """What leaves of it, as the room writes it."""
+        from otelext.logs.entry import Entry  # noqa: PLC0415  # what only a line needs, a start does not load
+
         entry = Entry(self.time_ns, _LEVELS[self.severity], semconv.SCOPE_NAME)
         entry.event, entry.body = self.event, self.body
         entry.attributes = PROCESS.rules.attributes(self.attributes, semconv.REDACTED_LOG_ATTRIBUTE)

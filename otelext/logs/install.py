@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import _logs, trace
 
 from otelext.capture.failure import report, report_setup
-from otelext.logs.console import console_line
 from otelext.logs.last_resort import keep_last_resort
 from otelext.logs.levels import Levels, levels_of
 from otelext.logs.lines import JsonLines
@@ -187,8 +186,12 @@ def lines_handler(form: str, sink: Sink | None = None) -> LinesHandler:
         form: `json` or `console`.
         sink: Where they go; standard error if None.
     """
-    write = console_line if form == CONSOLE else JsonLines(_resource)
-    return LinesHandler(write, sink or StandardError(), code=is_code_asked_for())
+    code = is_code_asked_for()
+    if form == CONSOLE:
+        from otelext.logs.console import console_line  # noqa: PLC0415  # few ask for it
+
+        return LinesHandler(console_line, sink or StandardError(), code=code)
+    return LinesHandler(JsonLines(_resource), sink or StandardError(), code=code)
 
 
 def _lines(form: str, file: str, size: int, count: int) -> LinesHandler | None:

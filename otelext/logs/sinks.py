@@ -8,8 +8,6 @@ import sys
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from otelext.capture.failure import report_setup
-from otelext.logs.code import code_of
-from otelext.logs.entry import entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,8 +77,12 @@ class LinesHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record. Never raises."""
+        from otelext.logs.entry import entry_of  # noqa: PLC0415  # what only a line needs, a start does not load
+
         entry = entry_of(record)
         if self.code:
+            from otelext.logs.code import code_of  # noqa: PLC0415  # few ask for it
+
             entry = copy.copy(entry)  # that of the other handlers too
             entry.attributes = {**entry.attributes, **code_of(record)}
         self._write(entry)

@@ -54,6 +54,19 @@ def test_each_opt_out_changes_what_is_printed(opened: str) -> None:
     assert any(leaves is not None and TYPED in leaves for leaves in found.values())
 
 
+def test_what_was_opened_is_printed_first() -> None:
+    found = printed(OTELEXT_CAPTURE="log_arguments").partition("A dry run")[2].splitlines()
+    assert "logs: message with an argument" in found[1]
+    assert f"LEAVES: receipt of {TYPED} read" in found[1]
+    assert "LEAVES" not in printed()
+
+
+def test_a_pattern_is_refused_as_a_name(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert "none (OTELEXT_ALLOW_ATTRIBUTES)" in printed(OTELEXT_ALLOW_ATTRIBUTES="invoice.*")
+    assert "'invoice.*' is no name of an attribute" in caplog.text
+
+
 def test_the_settings_are_those_of_the_environment() -> None:
     found = printed(
         OTELEXT_CAPTURE="span_names",

@@ -42,6 +42,33 @@ def test_extracted_baggage_is_from_outside(before: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+OTHER_HEADER = """
+import os
+os.environ.update(dict.fromkeys(("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"), "none"))
+import otelext
+otelext.configure(instrument=False)
+from opentelemetry import baggage, propagate
+from opentelemetry.context import Context
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import TextMapPropagator
+from otelext.capture.baggage import read
+class Theirs(TextMapPropagator):
+    fields = set()
+    def extract(self, carrier, context=None, getter=None):
+        return baggage.set_baggage("request.id", carrier["theirs"], context)
+    def inject(self, carrier, context=None, setter=None): pass
+propagate.set_global_textmap(CompositePropagator([Theirs()]))
+context = propagate.extract({"theirs": "0123456789abcdef"}, Context())
+assert baggage.get_baggage("request.id", context) == "0123456789abcdef"
+assert read(context) == {}, read(context)
+"""
+
+
+def test_baggage_of_another_header_is_from_outside_too() -> None:
+    done = subprocess.run([sys.executable, "-c", OTHER_HEADER], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_providers_spans_get_it_and_the_settings_hold() -> None:
     program = """
 import sys

@@ -223,6 +223,17 @@ def test_a_file_that_cant_be_used_is_one_line_and_the_service_runs(tmp_path: Pat
     assert "Failed to auto initialize" not in done.stderr
 
 
+@pytest.mark.parametrize("headers", ["token=s3cret", "[{name: token, value: [s3cret]}]"])
+def test_what_is_said_of_a_file_that_cant_be_used_quotes_none_of_it(tmp_path: Path, headers: str) -> None:
+    path = tmp_path / "otel.yaml"
+    exporter = f'{{otlp_http: {{endpoint: "http://x", headers: {headers}}}}}'
+    path.write_text(f"file_format: '1.0'\ntracer_provider: {{processors: [batch: {{exporter: {exporter}}}]}}\n")
+    done = run_python("import otelext; otelext.configure()", plain("http://127.0.0.1:1", OTEL_CONFIG_FILE=str(path)))
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("otelext:"))
+    assert "tracer_provider -> processors -> 0 -> batch -> exporter -> otlp_http -> headers" in line
+    assert "s3cret" not in done.stderr
+
+
 BROKEN_INSTRUMENTATION = """
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 

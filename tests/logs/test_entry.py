@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,6 +64,14 @@ def test_fields_leave_under_names_that_may(logged: Logged, counted: Callable[[st
     assert {key: line[key] for key in left} == left
     assert SECRET not in logged.text
     assert counted(semconv.REDACTED_LOG_ATTRIBUTE) == 6
+
+
+@pytest.mark.parametrize("created", [None, float("nan"), float("inf"), "today"])
+def test_a_record_without_a_moment_is_of_now(logged: Logged, created: Any) -> None:
+    before = time.time_ns()
+    logged.logger.handle(logging.makeLogRecord({"levelno": logging.INFO, "msg": "x", "created": created}))
+    assert before <= logged.records[0].timestamp <= time.time_ns()
+    assert len(logged.lines) == 1
 
 
 def test_ids_are_those_of_the_current_span(logged: Logged) -> None:

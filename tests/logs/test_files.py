@@ -110,6 +110,34 @@ assert all(os.waitpid(pid, 0)[1] == 0 for pid in pids)
     assert len(lines) == 801
 
 
+def test_a_child_that_is_forked_while_others_write_does_not_hang(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        f"""
+import signal, threading
+install(file={str(tmp_path / "service.log")!r}, file_size=500_000, file_count=5)
+log, done = logging.getLogger("parent"), threading.Event()
+def write():
+    while not done.is_set():
+        log.warning("from a thread")
+threads = [threading.Thread(target=write) for _ in range(3)]
+for thread in threads:
+    thread.start()
+hung = 0
+for _ in range(20):
+    if not (pid := os.fork()):
+        signal.alarm(5)
+        log.warning("from a child")
+        os._exit(0)
+    hung += os.waitpid(pid, 0)[1] != 0
+done.set()
+for thread in threads:
+    thread.join()
+assert not hung, hung
+""",
+    )
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")  # noqa: PTH110
 def test_a_full_disk_is_said_and_raises_nothing(tmp_path: Path) -> None:
     found = run(

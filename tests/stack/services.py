@@ -31,6 +31,7 @@ class Service(Server):
             "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
             "OTEL_SERVICE_NAME": name,
             "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTELEXT_LOG_FORMAT": "none",  # its output is read: what is there is the service's own, and warnings of ours
             **environment,
         }
         command = Command(str(programs / "opentelemetry-instrument"), ["python", str(_PROGRAM), str(port)], variables)

@@ -227,7 +227,11 @@ def test_the_collector_took_and_sent_everything(stack: Stack, sent: Sent) -> Non
         60,
     )
     # Of the service's lines alone, without the Collector's own.
-    assert stack.loki.count(SELECT) == total("receiver_accepted_log_records", ",receiver='otlp'")
+    until(
+        lambda: stack.loki.count(SELECT) == total("receiver_accepted_log_records", ",receiver='otlp'"),
+        "as many lines in Loki as the Collector took, by its own metrics",
+        60,
+    )
     failures = ("receiver_refused", "receiver_failed", "exporter_send_failed", "exporter_enqueue_failed")
     for failure in (*failures, "processor_refused"):
         for signal in ("spans", "metric_points", "log_records"):

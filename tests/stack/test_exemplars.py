@@ -46,6 +46,7 @@ def read(stack: Stack, tiers: TwoTiers) -> Read:
         "OTEL_METRIC_EXPORT_INTERVAL": "1000",
         "OTEL_BSP_MAX_QUEUE_SIZE": "10000",
         "OTELEXT_EXEMPLAR_RATIO": "0.01",
+        "OTELEXT_LOG_FORMAT": "none",
     }
     command = ["opentelemetry-instrument", sys.executable, str(script), str(INFERENCES)]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)

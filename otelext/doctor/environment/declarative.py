@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.environment_variables import OTEL_CONFIG_FILE
 
+from otelext.distro.configurator import said_of_file
 from otelext.doctor.finding import Finding
 from otelext.doctor.otlp_variables import silenced
 from otelext.doctor.shown import shown
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 CHECK: Final = "environment.file"
 _READER: Final = "opentelemetry-configuration"
-_OF_THE_SCHEMA: Final = re.compile(r"Configuration does not match schema: .* \(at (.*)\)")
-_LINE: Final = re.compile(r"line \d+, column \d+")
 _NOTHING: Final = "Nothing is configured then, so that nothing is recorded."
 
 
@@ -57,14 +55,5 @@ def _fault(name: str) -> str | None:
         try:
             load_config_file(name)
         except Exception as error:  # noqa: BLE001  # whatever it says; the file is the user's
-            return _safe(str(error)) or type(error).__name__
+            return said_of_file(str(error)) or type(error).__name__
     return None
-
-
-def _safe(message: str) -> str:
-    """The first line and the place: parsers and schemas quote what they refuse, which may be a credential."""
-    first = message.strip().partition("\n")[0]
-    if (place := _OF_THE_SCHEMA.fullmatch(first)) is not None:
-        return f"its schema does not allow what stands at {place[1]}"
-    at = _LINE.search(message)
-    return f"{first} ({at[0]})" if at is not None and at[0] not in first else first

@@ -39,6 +39,7 @@ class Source:
 
 _sources: dict[str, Source | None] = {}
 _loaded: set[str] = set()
+_mains: list[str] = []  # the main script's file, once it was asked for
 
 
 def is_literal(text: str, filename: str, frame: FrameType | None = None) -> bool:
@@ -113,8 +114,19 @@ def of(filename: str) -> Source | None:
     return found
 
 
+def main_file() -> str | None:
+    """The file of the main script, also at the interpreter's exit, where its module no longer tells it."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not isinstance(file, str):
+        started = os.path.abspath(sys.argv[0]) if sys.argv and sys.argv[0].endswith(".py") else ""  # noqa: PTH100
+        file = next((known for known in (*_mains, started) if known), None)
+    elif not _mains:
+        _mains.append(file)
+    return file
+
+
 def _is_loaded(filename: str) -> bool:
-    if filename in _loaded:
+    if filename in _loaded or filename == main_file():
         return True
     if any(getattr(module, "__file__", None) == filename for module in tuple(sys.modules.values())):
         if len(_loaded) < _MAX_FILES:
@@ -158,8 +170,10 @@ def _code_of(filename: str) -> CodeType | None:
     if os.path.isfile(filename):  # noqa: PTH113  # a start should not load pathlib for it
         small = os.path.getsize(filename) <= _MAX_SOURCE  # noqa: PTH202
         return _Reader("_", filename).get_code("_") if small else None
+    kept = filename in linecache.cache  # by whoever made the code, for the tracebacks of it
     text = "".join(linecache.getlines(filename))
-    linecache.cache.pop(filename, None)  # the text itself is not needed again
+    if not kept:
+        linecache.cache.pop(filename, None)
     if not text or len(text) > _MAX_SOURCE:
         return None
     with warnings.catch_warnings():

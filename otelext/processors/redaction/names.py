@@ -37,13 +37,13 @@ _WORDS: Final = frozenset(
         "WEBSOCKET", "http", "receive", "send", "websocket", "ALTER", "ANALYZE", "BEGIN", "CALL", "COMMIT", "COPY",
         "CREATE", "DROP", "EXEC", "EXECUTE", "EXPLAIN", "INSERT", "LOCK", "MERGE", "PRAGMA", "RELEASE", "REPLACE",
         "ROLLBACK", "SAVEPOINT", "SELECT", "SET", "SHOW", "TRUNCATE", "UPDATE", "VACUUM", "VALUES", "WITH",
-        "connect",
+        "connect", "BackgroundTask", "apply_async", "run",
     }
 )  # fmt: skip
 _COMPOSED: Final = frozenset({"opentelemetry", "otelext"})  # names of their spans are made of what leaves, or known
-_WORD: Final = re.compile(r"[a-z]{1,24}[0-9]{0,2}")
-_PARTS: Final = re.compile(r"[._/-]")
-_SEPARATORS: Final = re.compile(r"[\s/]+")
+_WORD: Final = r"[a-z]{1,24}[0-9]{0,2}"
+_PARTS: Final = r"[._/-]"
+_SEPARATORS: Final = r"[\s/]+"
 _STATEMENTS: Final = frozenset(word.lower() for word in _WORDS)
 
 
@@ -95,14 +95,22 @@ class Names:
         for value in sorted((v for v in attributes.values() if isinstance(v, str) and v), key=len, reverse=True):
             # By whole words, or a short value would take a part out of any word.
             rest = f" {rest} ".replace(f" {value} ", " ").strip()
-        return all(word in _WORDS or _is_code(word) for word in _SEPARATORS.split(rest) if word)
+        words = (word for word in re.split(_SEPARATORS, rest) if word)
+        return all(word in _WORDS or _is_code(word) or self._is_function(word) for word in words)
+
+    def _is_function(self, word: str) -> bool:
+        """Whether a word is the name of a function or class of the program's own."""
+        if not word.isidentifier():
+            return False
+        self._look()
+        return any(word in source.functions for source in map(literals.of, self._files) if source is not None)
 
     def names_instrument(self, name: str, scope: str) -> bool:
         """Whether an instrument's name is written in the program, or is made of plain words.
 
         Many are put together once, of words; instruments are not made for each request.
         """
-        plain = all(_WORD.fullmatch(word) for word in _PARTS.split(name))
+        plain = all(re.fullmatch(_WORD, word) for word in re.split(_PARTS, name))
         return plain or name in semconv.METRICS or self.leaves(name, scope, {})
 
     def describes(self, text: str, scope: str) -> bool:
@@ -123,6 +131,8 @@ class Names:
         self._looked, self._seen_modules = now, len(sys.modules)
         installed = _installed()
         own = {file: None for file in _files_of(sys.modules.values()) if not file.startswith(installed)}
+        if (main := literals.main_file()) is not None:
+            own[main] = None
         self._files = tuple(own)[:_MAX_FILES]
 
     def _of_package(self, scope: str) -> frozenset[str]:
@@ -151,6 +161,11 @@ def is_ours_or_of_opentelemetry(scope: str) -> bool:
     """Whether a scope's name is that of a loaded module of OpenTelemetry, or our own."""
     ours = scope in {semconv.SCOPE_NAME, "opentelemetry-sdk"}
     return ours or (scope in sys.modules and scope.startswith("opentelemetry."))
+
+
+def is_conventional(word: str) -> bool:
+    """Whether a word is one that the conventions begin names with: a method, or the first of a statement."""
+    return word in _WORDS or word.lower() in _STATEMENTS
 
 
 def is_statement(word: object) -> bool:

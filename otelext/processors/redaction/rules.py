@@ -11,7 +11,7 @@ from otelext import semconv
 from otelext.processors import allowed
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import is_statement
-from otelext.processors.redaction.text import REDACTED, Constant
+from otelext.processors.redaction.text import REDACTED, Constant, short_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,11 +33,15 @@ MAX_LENGTH: Final = 1024
 _MAX_ITEMS: Final = 128
 _MAX_DEPTH: Final = 8
 
-_REQUEST_ID: Final = re.compile(semconv.REQUEST_ID_PATTERN)
-_METHOD: Final = re.compile(r"[A-Z_]{1,16}")
+# Patterns are strings here and in the files beside: `re` compiles and keeps each when it is first used, not at a start.
+_REQUEST_ID: Final = semconv.REQUEST_ID_PATTERN
+_METHOD: Final = r"[A-Z_]{1,16}"
 _DB: Final = frozenset({"db.operation", "db.operation.name"})
 _METHODS: Final = frozenset({"http.request.method", "http.method"})
-_TYPE: Final = re.compile(r"[\w.<>$:\[\]-]{1,256}")
+_TYPE: Final = r"[\w.<>$:\[\]-]{1,256}"
+_DATABASE: Final = r"(?:[\w+.-]{1,32}://)?[\w.@:-]{0,128}(?:/[\w-]{1,64})?"
+_DATABASES: Final = frozenset({"db.name", "db.namespace", "pool.name", "db.client.connection.pool.name"})
+_SOURCE_FILES: Final = frozenset({"code.file.path", "code.filepath"})
 _TYPES: Final = frozenset({semconv.ERROR_TYPE, semconv.EXCEPTION_TYPE})
 # Attributes that a level of its own can open.
 _OF_EXCEPTIONS: Final = {"exception.message": "exception_messages", "exception.stacktrace": "exception_stacktraces"}
@@ -159,11 +163,11 @@ def _checked(value: Any, depth: int = 0) -> Any:
 
 
 def _request_id(_: Rules, value: Any) -> Any:
-    return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else ABSENT
+    return value if isinstance(value, str) and re.fullmatch(_REQUEST_ID, value) else ABSENT
 
 
 def _method(_: Rules, value: Any) -> Any:
-    return value if isinstance(value, str) and _METHOD.fullmatch(value) else "_OTHER"
+    return value if isinstance(value, str) and re.fullmatch(_METHOD, value) else "_OTHER"
 
 
 def _operation(_: Rules, value: Any) -> Any:
@@ -177,7 +181,19 @@ def _operation(_: Rules, value: Any) -> Any:
 def _type(_: Rules, value: Any) -> Any:
     if type(value) in _PLAIN:  # a status code
         return value
-    return value if isinstance(value, str) and _TYPE.fullmatch(value) else REDACTED
+    return value if isinstance(value, str) and re.fullmatch(_TYPE, value) else REDACTED
+
+
+def _database(_: Rules, value: Any) -> Any:
+    # SQLite's name is the path of a file.
+    return value if isinstance(value, str) and re.fullmatch(_DATABASE, value) else REDACTED
+
+
+def _source_file(_: Rules, value: Any) -> Any:
+    if not isinstance(value, str) or len(value) > MAX_LENGTH:
+        return REDACTED
+    path = short_path(value)
+    return value if path == value else path
 
 
 _PLAIN: Final = frozenset({int, float, bool})
@@ -188,6 +204,8 @@ _SHAPES: Final[dict[str, Callable[[Rules, Any], Any]]] = {
     **dict.fromkeys(_METHODS, _method),
     **dict.fromkeys(_DB, _operation),
     **dict.fromkeys(_TYPES, _type),
+    **dict.fromkeys(_DATABASES, _database),
+    **dict.fromkeys(_SOURCE_FILES, _source_file),
 }
 """Names whose values have a form: what has another one is not what the name stands for."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MAX_KEPT: Final = 256
 # https://packaging.python.org/en/latest/specifications/version-specifiers/ without the local part, which holds anything.
-_VERSION: Final = re.compile(r"v?\d{1,8}(?:\.\d{1,8}){0,4}(?:[.-]?(?:a|b|rc|alpha|beta|pre|post|dev)\.?\d{0,4}){0,3}")
+_VERSION: Final = r"v?\d{1,8}(?:\.\d{1,8}){0,4}(?:[.-]?(?:a|b|rc|alpha|beta|pre|post|dev)\.?\d{0,4}){0,3}"
 _SCHEMA: Final = "https://opentelemetry.io/schemas/"
 
 
@@ -53,9 +53,9 @@ def _resource(rules: Rules, given: Resource) -> Resource:
 def _scope(rules: Rules, given: InstrumentationScope) -> InstrumentationScope:
     name = scope_name(given.name)
     version = given.version
-    if version is not None and not _VERSION.fullmatch(version):
+    if version is not None and not re.fullmatch(_VERSION, version):
         public = version.partition("+")[0]
-        version = public if _VERSION.fullmatch(public) else None
+        version = public if re.fullmatch(_VERSION, public) else None
         COUNTS.add(semconv.REDACTED_SCOPE)
     schema_url = _schema_url(given.schema_url)
     attributes = rules.attributes(given.attributes, semconv.REDACTED_SCOPE) if given.attributes else given.attributes

@@ -15,7 +15,7 @@ from otelext import semconv
 from otelext.capture.failure import report_setup
 from otelext.processors.redaction import exceptions
 from otelext.processors.redaction.counts import COUNTS
-from otelext.processors.redaction.names import NAMES
+from otelext.processors.redaction.names import NAMES, is_conventional
 from otelext.processors.redaction.rules import PROCESS, Rules
 from otelext.processors.redaction.samples import SAMPLES, TRACES, of_spans
 from otelext.processors.redaction.scopes import resource_of, scope_of
@@ -109,7 +109,9 @@ def _name(name: str, scope: str | None, attributes: Mapping[str, Any]) -> str:
     if NAMES.leaves(name, scope, attributes):
         return name
     COUNTS.add(semconv.REDACTED_SPAN_NAME)
-    return REDACTED
+    # A method or a statement says at least what it is: `SELECT` of a database that is a file, `GET` of a path.
+    word = name.partition(" ")[0] if isinstance(name, str) else ""
+    return word if is_conventional(word) else REDACTED
 
 
 def _events(events: Sequence[Event], scope: str | None, rules: Rules) -> Sequence[Event]:

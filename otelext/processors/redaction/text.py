@@ -18,8 +18,8 @@ __all__ = ["REDACTED", "Constant", "frames_in", "frames_of", "short_path"]
 REDACTED: Final = "[redacted]"
 """What stands where something was taken away."""
 
-_FRAME: Final = re.compile(r'\s*File "([^"\n]+)", line (\d{1,7}), in (\S+)\s*')
-_NAME: Final = re.compile(r"[\w.<>]{1,256}")
+_FRAME: Final = r'\s*File "([^"\n]+)", line (\d{1,7}), in (\S+)\s*'
+_NAME: Final = r"[\w.<>]{1,256}"
 _MAX_FRAMES: Final = 256
 _MAX_CAUSES: Final = 16
 
@@ -62,7 +62,7 @@ def frames_in(stacktrace: str) -> str:
 def _frames_in(stacktrace: str) -> Iterator[str]:
     left = _MAX_FRAMES
     for line in stacktrace.splitlines():
-        found = _FRAME.fullmatch(line)
+        found = re.fullmatch(_FRAME, line)
         if found is not None and left and literals.has_function(found[1], found[3]):
             left -= 1
             yield _frame(*found.groups())
@@ -80,7 +80,7 @@ def _chain(exception: BaseException) -> list[BaseException]:
 def _type(kind: type) -> str:
     """An exception's qualified type, as `exception.type` has it."""
     module, name = kind.__module__, kind.__qualname__
-    if not isinstance(module, str) or not _NAME.fullmatch(name) or not literals.is_class(kind, module):
+    if not isinstance(module, str) or not re.fullmatch(_NAME, name) or not literals.is_class(kind, module):
         return REDACTED
     return name if module == "builtins" else f"{module}.{name}"
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+from contextlib import nullcontext
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk._logs.export import LogRecordExporter
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.trace import SpanProcessor
@@ -27,8 +30,13 @@ if TYPE_CHECKING:
 
 _OURS: Final = "otelext."
 _MEMBERS: Final = ("_span_processors", "_log_record_processors")
-_DEPTH: Final = 2  # a processor of the SDK holds its exporter in a batch processor of its own
+_DEPTH: Final = 3  # one of the user's holds one of the SDK's, which holds its exporter in a batch processor
+_BATCHES: Final = "opentelemetry.sdk._shared_internal"
+_PROCESSORS: Final = (SpanProcessor, LogRecordProcessor)
+_REDACTING: Final = (RedactingSpanExporter, RedactingLogRecordExporter)
 _WRAPPED: Final = "_otelext_redacts"
+_ADD_SPANS: Final = "add_span_processor"
+_ADD_RECORDS: Final = "add_log_record_processor"
 
 
 def wrap_tracer_provider(provider: Any) -> bool:
@@ -41,7 +49,7 @@ def wrap_tracer_provider(provider: Any) -> bool:
         Whether it holds; not for one that is not the SDK's.
     """
     active: Any = getattr(provider, "_active_span_processor", None)
-    if not _wrap_processors(provider, active, "add_span_processor", _span):
+    if not _wrap_processors(provider, active, _ADD_SPANS, _span):
         return False
     with active._lock:  # noqa: SLF001  # the SDK offers appending alone
         members = active._span_processors  # noqa: SLF001
@@ -60,7 +68,7 @@ def wrap_logger_provider(provider: Any) -> bool:
         Whether it holds; not for one that is not the SDK's.
     """
     active = getattr(provider, "_multi_log_record_processor", None)
-    return _wrap_processors(provider, active, "add_log_record_processor", _log)
+    return _wrap_processors(provider, active, _ADD_RECORDS, _log)
 
 
 def wrap_meter_provider(provider: Any) -> bool:
@@ -83,17 +91,22 @@ def wrap_meter_provider(provider: Any) -> bool:
 
 
 def _wrap_processors(provider: Any, active: Any, add: str, wrap: Callable[[Any], Any]) -> bool:
-    if active is None or not any(hasattr(active, members) for members in _MEMBERS):
+    if not _has_members(active):
         return False
-    _wrap_members(active, wrap)
+    _wrap_members(active, add, wrap)
     _wrap_adding(provider, add, wrap)
     return True
 
 
-def _wrap_members(active: Any, wrap: Callable[[Any], Any]) -> None:
+def _has_members(processor: Any) -> bool:
+    return any(isinstance(getattr(processor, members, None), tuple) for members in _MEMBERS)
+
+
+def _wrap_members(active: Any, add: str, wrap: Callable[[Any], Any]) -> None:
+    _wrap_adding(active, add, wrap)  # its own too: what is added to it later does not pass the provider
     for name in _MEMBERS:
         if isinstance(members := getattr(active, name, None), tuple):
-            with active._lock:  # noqa: SLF001  # the SDK offers appending alone
+            with getattr(active, "_lock", None) or nullcontext():  # the SDK offers appending alone
                 members = getattr(active, name)
                 wrapped = tuple(wrap(member) for member in members)
                 if any(new is not old for new, old in zip(wrapped, members, strict=True)):
@@ -110,12 +123,19 @@ def _wrap_adding(provider: Any, name: str, wrap: Callable[[Any], Any]) -> None:
         return add(wrap(member), *args, **kwargs)
 
     setattr(adding, _WRAPPED, True)
-    setattr(provider, name, adding)
+    try:
+        setattr(provider, name, adding)
+    except Exception as error:  # noqa: BLE001  # slots; what is there already is covered
+        report_setup(
+            "otelext can't cover what is added to a %s later (%s)",
+            type(provider).__qualname__,
+            type(error).__qualname__,
+        )
 
 
 def _span(processor: Any) -> Any:
-    if any(hasattr(processor, members) for members in _MEMBERS):
-        _wrap_members(processor, _span)
+    if _has_members(processor):
+        _wrap_members(processor, _ADD_SPANS, _span)
         return processor
     if isinstance(processor, RedactedSpanProcessor) or _is_ours(processor):
         return processor
@@ -127,8 +147,8 @@ def _span(processor: Any) -> Any:
 
 
 def _log(processor: Any) -> Any:
-    if any(hasattr(processor, members) for members in _MEMBERS):
-        _wrap_members(processor, _log)
+    if _has_members(processor):
+        _wrap_members(processor, _ADD_RECORDS, _log)
         return processor
     if isinstance(processor, RedactedLogRecordProcessor) or _is_ours(processor):
         return processor
@@ -145,21 +165,63 @@ def _reader(reader: Any) -> Any:
     return reader
 
 
-def _swap(holder: Any, kind: type, wrapper: Callable[[Any], Any], depth: int = _DEPTH) -> bool:
+def _swap(holder: Any, kind: type, wrapper: Callable[[Any], Any]) -> bool:
     """Put `wrapper` around each exporter that a processor holds.
 
     Returns:
-        Whether there was one.
+        Whether there was one, and all of them could be reached; otherwise all is as before.
     """
-    found = False
+    try:
+        places = _places(holder, kind)
+    except _HiddenError:
+        return False
+    swapped = []
+    try:
+        for place, name, exporter in places:
+            if not isinstance(exporter, _REDACTING):
+                setattr(place, name, wrapper(exporter))
+                swapped.append((place, name, exporter))
+    except Exception:  # noqa: BLE001  # frozen ones, properties
+        for place, name, exporter in swapped:
+            setattr(place, name, exporter)
+        return False
+    return bool(places)
+
+
+class _HiddenError(Exception):
+    """An exporter is held where no other can be put in its place."""
+
+
+def _places(holder: Any, kind: type, depth: int = _DEPTH) -> list[tuple[Any, str, Any]]:
+    """The attributes that are exporters, each as the object that has it, its name and its value.
+
+    Raises:
+        _HiddenError: There are, or may be, others: in a list, by a method of theirs, in a processor that is not the SDK's.
+    """
+    found: list[tuple[Any, str, Any]] = []
     for name, value in tuple(getattr(holder, "__dict__", {}).items()):
+        module = type(value).__module__
         if isinstance(value, kind):
-            found = True
-            if not isinstance(value, (RedactingSpanExporter, RedactingLogRecordExporter)):
-                setattr(holder, name, wrapper(value))
-        elif depth > 1 and type(value).__module__.startswith("opentelemetry.sdk."):
-            found = _swap(value, kind, wrapper, depth - 1) or found
+            found.append((holder, name, value))
+        elif depth > 1 and (
+            module.startswith(_BATCHES) or (module.startswith("opentelemetry.sdk.") and isinstance(value, _PROCESSORS))
+        ):
+            reached = _places(value, kind, depth - 1)
+            if not reached and isinstance(value, _PROCESSORS):
+                raise _HiddenError
+            found += reached
+        elif any(isinstance(thing, (kind, *_PROCESSORS)) and thing is not holder for thing in _things(value)):
+            raise _HiddenError
     return found
+
+
+def _things(value: Any) -> tuple[object, ...]:
+    """What an attribute gives access to: itself, what is in it, whose method it is."""
+    if isinstance(value, dict):
+        return tuple(value.values())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return tuple(value)
+    return value, getattr(value, "__self__", None) if isinstance(value, MethodType) else None
 
 
 def _is_ours(processor: object) -> bool:
@@ -175,16 +237,15 @@ def _remember(unwrapped: object) -> str:
 
 def _may_stand_in(processor: object) -> bool:
     kind = _remember(processor)
+    # One message for each: the limit is by message.
     if PROCESS.rules.captures("unwrapped_exporters"):
         report_setup(
-            "otelext: %s has no exporter that redaction could be put around: it gets everything, as"
-            " OTELEXT_CAPTURE=unwrapped_exporters asks",
-            kind,
+            f"otelext: {kind} has no exporter that redaction could be put around: it gets everything, as"
+            " OTELEXT_CAPTURE=unwrapped_exporters asks"
         )
         return False
     report_setup(
-        "otelext: %s has no exporter that redaction could be put around: it is shown what may leave alone;"
-        " OTELEXT_CAPTURE=unwrapped_exporters gives it everything",
-        kind,
+        f"otelext: {kind} has no exporter that redaction could be put around: it is shown what may leave alone;"
+        " OTELEXT_CAPTURE=unwrapped_exporters gives it everything"
     )
     return True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.trace import SpanProcessor
 
+from otelext.processors.redaction import literals
 from otelext.processors.redaction.names import NAMES
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class WrittenNameProcessor(SpanProcessor):
         scope = span.instrumentation_scope
         if scope is not None and scope.name.startswith(_INSTRUMENTATION):
             return  # composed of what is on the span
+        literals.main_file()  # which can't be asked any more when the last spans are exported
         frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # as logging finds callers
         for _ in range(_FRAMES):
             if frame is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -89,6 +90,11 @@ def test_no_map_no_bytes_and_no_object_leaves_under_a_known_name(name: str, valu
         ("http.request.method", f"GET {SECRET}", "_OTHER"),
         ("db.operation.name", "SELECT receipts", "SELECT"),
         ("db.operation.name", SECRET, "[redacted]"),
+        ("db.namespace", "claims", "claims"),
+        ("db.namespace", "/srv/patients/k1m.db", "[redacted]"),
+        ("pool.name", "postgresql://db.example:5432/claims", "postgresql://db.example:5432/claims"),
+        ("pool.name", "sqlite:////srv/patients/k1m.db", "[redacted]"),
+        ("code.file.path", __file__, str(Path(__file__).relative_to(Path(__file__).parents[3]))),
         ("error.type", "app.errors.Bad", "app.errors.Bad"),
         ("error.type", f"Bad: {SECRET}", "[redacted]"),
         ("request.id", "0123456789abcdef", "0123456789abcdef"),

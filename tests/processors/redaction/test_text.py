@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import sys
 import traceback
 from pathlib import Path
@@ -152,6 +153,13 @@ def test_code_without_a_file_is_asked_itself() -> None:
     frame = scope["frame"]
     assert literals.is_literal("said here", "<nowhere>", frame)  # type: ignore[arg-type]
     assert not literals.is_literal("said elsewhere", "<nowhere>", frame)  # type: ignore[arg-type]
+
+
+def test_what_others_keep_for_tracebacks_stays() -> None:
+    # As attrs, IPython and doctest do for code that they make.
+    linecache.cache["<made>"] = (12, None, ["said = 'made'\n"], "<made>")
+    assert literals.is_literal("made", "<made>")
+    assert linecache.getline("<made>", 1) == "said = 'made'\n"
 
 
 def test_a_file_that_is_no_python_has_no_literals(tmp_path: Path) -> None:

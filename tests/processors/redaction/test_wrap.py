@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -15,8 +16,13 @@ from opentelemetry.sdk._logs.export import (
 )
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.sdk.trace import (
+    ConcurrentMultiSpanProcessor,
+    SpanProcessor,
+    SynchronousMultiSpanProcessor,
+    TracerProvider,
+)
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otelext.capture import failure
@@ -62,6 +68,75 @@ def test_processors_inside_of_others_are_found() -> None:
     provider.get_tracer("t").start_span(SECRET).end()
     assert names(exporter) == ["[redacted]"]
     provider.shutdown()
+
+
+def test_what_is_added_to_a_processor_of_processors_later_is_redacted() -> None:
+    own, inner = InMemorySpanExporter(), InMemorySpanExporter()
+    several = SynchronousMultiSpanProcessor()
+    provider = TracerProvider(active_span_processor=several)
+    assert wrap_tracer_provider(provider)
+    several.add_span_processor(SimpleSpanProcessor(own))
+    nested = ConcurrentMultiSpanProcessor()
+    provider.add_span_processor(nested)
+    nested.add_span_processor(SimpleSpanProcessor(inner))
+    provider.get_tracer("t").start_span(SECRET).end()
+    assert names(own) == names(inner) == ["[redacted]"]
+    provider.shutdown()
+
+
+class Own(SpanProcessor):
+    """A processor of the user's, which sends by all that it holds."""
+
+    def on_end(self, span: Any) -> None:
+        for value in vars(self).values():
+            for sender in value if isinstance(value, list) else [value]:
+                if isinstance(sender, SpanProcessor):
+                    sender.on_end(span)
+                elif callable(sender):
+                    sender([span])
+                else:
+                    sender.export([span])
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen(Own):
+    exporter: SpanExporter
+
+
+class Around(Own):
+    def __init__(self, exporter: SpanExporter) -> None:
+        self.processor = SimpleSpanProcessor(exporter)
+
+
+class InAList(Own):
+    def __init__(self, exporter: SpanExporter) -> None:
+        self.first = InMemorySpanExporter()
+        self.others = [exporter]
+
+
+class ByAMethod(Own):
+    def __init__(self, exporter: SpanExporter) -> None:
+        self.first = InMemorySpanExporter()
+        self.send = exporter.export
+
+
+class AroundAnother(Own):
+    def __init__(self, exporter: SpanExporter) -> None:
+        self.first = InMemorySpanExporter()
+        self.other = Around(exporter)
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("own", [Frozen, Around, InAList, ByAMethod, AroundAnother])
+def test_a_processor_of_the_users_lets_nothing_out_however_it_holds_its_exporter(own: Any, late: bool) -> None:
+    exporter, behind, provider = InMemorySpanExporter(), InMemorySpanExporter(), TracerProvider()
+    if late:
+        assert wrap_tracer_provider(provider)
+    provider.add_span_processor(own(exporter))
+    provider.add_span_processor(SimpleSpanProcessor(behind))
+    assert wrap_tracer_provider(provider)
+    provider.get_tracer("t").start_span(SECRET, attributes={"user.id": "kim"}).end()
+    assert names(exporter) == names(behind) == ["[redacted]"]
 
 
 class Vendor(SpanProcessor):
