@@ -93,7 +93,8 @@ def configure(**overrides: Any) -> None:
     if config.instrument and not _SETUP.instrumented:
         _guarded(_instrument)
     _guarded(log_lines.settle)
-    _guarded(celery.settle)
+    if "celery" in sys.modules:
+        _guarded(_settle_celery)
 
 
 def _instrument() -> None:
