@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry._logs import LogRecord, get_logger
 from opentelemetry.instrumentation.logging.handler import LoggingHandler
@@ -11,16 +11,13 @@ from opentelemetry.instrumentation.logging.handler import LoggingHandler
 from otelext import semconv
 from otelext.capture.context import get_current
 from otelext.capture.failure import report_setup
+from otelext.logs.code import code_of
 from otelext.logs.entry import entry_of
-from otelext.processors.redaction.text import short_path
 
 if TYPE_CHECKING:
     import logging
 
     from otelext.logs.entry import Entry
-
-_MAX_PATHS: Final = 4096
-_paths: Final[dict[str, str]] = {}
 
 
 class OtlpHandler(LoggingHandler):
@@ -30,9 +27,7 @@ class OtlpHandler(LoggingHandler):
         entry = entry_of(record)
         attributes = _raw(entry)
         if self._log_code_attributes:
-            attributes[semconv.CODE_FILE_PATH] = _path(record.pathname)
-            attributes[semconv.CODE_FUNCTION_NAME] = record.funcName
-            attributes[semconv.CODE_LINE_NUMBER] = record.lineno
+            attributes.update(code_of(record))
         return _record(entry, attributes)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -73,12 +68,3 @@ def _raw(entry: Entry) -> dict[str, Any]:
     if entry.user is not None:
         attributes[semconv.USER_ID] = entry.user  # the exporter hashes it, as it does those of spans
     return attributes
-
-
-def _path(filename: str) -> str:
-    path = _paths.get(filename)
-    if path is None:
-        path = short_path(filename)
-        if len(_paths) < _MAX_PATHS:
-            _paths[filename] = path
-    return path

@@ -17,7 +17,7 @@ from otelext.logs.levels import Levels, levels_of
 from otelext.logs.lines import JsonLines
 from otelext.logs.relays import Relay, add_relays, remove_relays
 from otelext.logs.sinks import LinesHandler, StandardError
-from otelext.logs.takeover import otlp_handler, take_over
+from otelext.logs.takeover import is_code_asked_for, otlp_handler, take_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -186,11 +186,12 @@ def lines_handler(form: str, sink: Sink | None = None) -> LinesHandler:
         form: `json` or `console`.
         sink: Where they go; standard error if None.
     """
+    code = is_code_asked_for()
     if form == CONSOLE:
         from otelext.logs.console import console_line  # noqa: PLC0415  # few ask for it
 
-        return LinesHandler(console_line, sink or StandardError())
-    return LinesHandler(JsonLines(_resource), sink or StandardError())
+        return LinesHandler(console_line, sink or StandardError(), code=code)
+    return LinesHandler(JsonLines(_resource), sink or StandardError(), code=code)
 
 
 def _lines(form: str, file: str, size: int, count: int) -> LinesHandler | None:

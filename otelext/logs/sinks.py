@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -58,23 +59,33 @@ class StandardError:
 class LinesHandler(logging.Handler):
     """Writes each record as one line."""
 
-    def __init__(self, form: Callable[[Entry], str], sink: Sink, level: int = logging.NOTSET) -> None:
+    def __init__(
+        self, form: Callable[[Entry], str], sink: Sink, level: int = logging.NOTSET, *, code: bool = False
+    ) -> None:
         """Write to a sink.
 
         Args:
             form: Makes a line of an entry.
             sink: Where it goes.
             level: Level below which nothing is written.
+            code: Whether a line says where in the program its record was logged.
         """
         super().__init__(level)
         self.form = form
         self.sink = sink
+        self.code = code
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record. Never raises."""
         from otelext.logs.entry import entry_of  # noqa: PLC0415  # what only a line needs, a start does not load
 
-        self._write(entry_of(record))
+        entry = entry_of(record)
+        if self.code:
+            from otelext.logs.code import code_of  # noqa: PLC0415  # few ask for it
+
+            entry = copy.copy(entry)  # that of the other handlers too
+            entry.attributes = {**entry.attributes, **code_of(record)}
+        self._write(entry)
 
     def publish(self, entry: Entry) -> None:
         """Write an entry that is no record's. Never raises."""

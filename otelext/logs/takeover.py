@@ -58,8 +58,13 @@ def _made(provider: Any = None, level: int = logging.NOTSET, code: bool | None =
     except ImportError:
         return None
     if code is None:
-        code = os.environ.get(_CODE_ATTRIBUTES, "").strip().lower() == "true"
+        code = is_code_asked_for()
     return OtlpHandler(level=level, logger_provider=provider, log_code_attributes=code)
+
+
+def is_code_asked_for() -> bool:
+    """Whether each record is to say where in the program it was logged."""
+    return os.environ.get(_CODE_ATTRIBUTES, "").strip().lower() == "true"
 
 
 def is_correlation_asked_for() -> bool:

@@ -169,6 +169,7 @@ async def test_a_servers_line_within_a_span_of_its_own_keeps_that(logged: Logged
         raise ValueError
 
     tracer = trace.get_tracer("server")
+    other = trace.INVALID_SPAN
     with tracer.start_as_current_span("serve") as span:
         try:
             await OtelextMiddleware(application)({"type": "http", "headers": []}, None, None)  # type: ignore[arg-type]

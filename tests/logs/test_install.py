@@ -352,6 +352,29 @@ assert data.log_record.attributes["code.file.path"] == "program.py", data.log_re
     )
 
 
+def test_code_attributes_are_in_the_lines_too(tmp_path: Path) -> None:
+    program = """
+install({0})
+def reads():
+    logging.warning("a line", extra={{"code.line.number": 4711}})
+reads()
+"""
+    names = ("code.file.path", "code.function.name", "code.line.number")
+    for arguments in ("", "otlp=False"):
+        found = run(tmp_path, program.format(arguments), OTEL_PYTHON_LOG_CODE_ATTRIBUTES="true")
+        (line,) = found.lines
+        assert [line.get(name) for name in names[:2]] == ["program.py", "reads"]
+        assert tmp_path.joinpath("program.py").read_text().splitlines()[line[names[2]] - 1].startswith("    logging")
+    found = run(
+        tmp_path,
+        "install()\nexec(compile('def Kim(): logging.warning(\"a line\")\\nKim()', 'Kim.py', 'exec'))\n",
+        OTEL_PYTHON_LOG_CODE_ATTRIBUTES="true",
+    )
+    assert "Kim" not in str(found.lines)
+    (line,) = run(tmp_path, "install()\nlogging.warning('a line')\n").lines
+    assert not set(names) & set(line)
+
+
 def test_what_the_sdk_and_we_say_obeys_the_rules_too(tmp_path: Path) -> None:
     found = run(
         tmp_path,

@@ -57,7 +57,7 @@ def test_an_event_leaves_if_it_is_a_literal_of_who_logs(events: Logged) -> None:
 
 
 def test_a_logger_has_its_name_where_structlog_keeps_it(events: Logged) -> None:
-    processors = [structlog.contextvars.merge_contextvars, StructlogProcessor()]
+    processors: list[Any] = [structlog.contextvars.merge_contextvars, StructlogProcessor()]
     structlog.configure(processors=processors, logger_factory=structlog.stdlib.LoggerFactory())
     structlog.get_logger("claims").warning("named by the standard library's factory")
     structlog.get_logger(f"patient-{SECRET}").warning("named by data")

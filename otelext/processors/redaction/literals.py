@@ -71,10 +71,34 @@ def is_program(code: CodeType) -> bool:
     filename = code.co_filename
     if filename.startswith("<frozen "):
         return filename[len("<frozen ") : -1] in sys.modules
+    return holds(filename, code.co_name)
+
+
+def holds(filename: str, name: str) -> bool:
+    """Whether a file is loaded, and has code of that name as far as its source can be read."""
     if not _is_loaded(filename):
         return False
     source = of(filename)
-    return source is None or code.co_name in source.functions or code.co_name in _NAMELESS
+    return source is None or name in source.functions or name in _NAMELESS
+
+
+def is_class(kind: type, module: str) -> bool:
+    """Whether a class is one that a loaded module holds or defines: the name of any other may be made of data.
+
+    Args:
+        kind: The class.
+        module: The name of its module.
+    """
+    holder = sys.modules.get(module)
+    parts = kind.__qualname__.split(".")
+    found: object = holder
+    for part in parts:
+        found = getattr(found, "__dict__", {}).get(part)
+    if found is kind:
+        return True
+    filename = getattr(holder, "__file__", None)
+    source = of(filename) if isinstance(filename, str) else None
+    return source is not None and all(part == "<locals>" or part in source.functions for part in parts)
 
 
 def of(filename: str) -> Source | None:

@@ -19,6 +19,7 @@ REDACTED: Final = "[redacted]"
 """What stands where something was taken away."""
 
 _FRAME: Final = r'\s*File "([^"\n]+)", line (\d{1,7}), in (\S+)\s*'
+_NAME: Final = r"[\w.<>]{1,256}"
 _MAX_FRAMES: Final = 256
 _MAX_CAUSES: Final = 16
 
@@ -30,11 +31,15 @@ def frames_of(exception: BaseException) -> str:
         exception: The exception; its message and locals are not looked at.
 
     Returns:
-        A line a frame, the oldest first; causes come first, as Python prints them. Empty if it was never raised. Of
-        code that was made at run time only the line's number stays.
+        A line a frame, the oldest first; causes come first, as Python prints them. Where there are any, a line with
+        its type stands before the frames of each exception. Empty if it was never raised. Of code that was made at run
+        time only the line's number stays, and of such a class nothing.
     """
     lines: list[str] = []
-    for link in reversed(_chain(exception)):
+    chain = _chain(exception)
+    for link in reversed(chain):
+        if len(chain) > 1:
+            lines.append(f"{_type(type(link))}:")
         traceback = link.__traceback__
         while traceback is not None and len(lines) < _MAX_FRAMES:
             code = traceback.tb_frame.f_code
@@ -70,6 +75,14 @@ def _chain(exception: BaseException) -> list[BaseException]:
         chain.append(link)
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return chain
+
+
+def _type(kind: type) -> str:
+    """An exception's qualified type, as `exception.type` has it."""
+    module, name = kind.__module__, kind.__qualname__
+    if not isinstance(module, str) or not re.fullmatch(_NAME, name) or not literals.is_class(kind, module):
+        return REDACTED
+    return name if module == "builtins" else f"{module}.{name}"
 
 
 def _frame(file: str, line: str, function: str) -> str:

@@ -33,16 +33,77 @@ def raised(message: str) -> ValueError:
     raise AssertionError
 
 
+def without_types(frames: str) -> str:
+    return "\n".join(line for line in frames.splitlines() if line.startswith("File "))
+
+
 def test_frames_are_files_lines_and_functions_of_causes_too() -> None:
     frames = frames_of(raised("Kim 900101-1234567"))
     assert "Kim" not in frames
-    assert [line.rpartition(" ")[2] for line in frames.splitlines()] == ["raised", "failing", "raised"]
-    assert all(line.startswith('File "') and "test_text.py" in line for line in frames.splitlines())
+    lines = without_types(frames).splitlines()
+    assert [line.rpartition(" ")[2] for line in lines] == ["raised", "failing", "raised"]
+    assert all(line.startswith('File "') and "test_text.py" in line for line in lines)
+
+
+class Unread(Exception):
+    """A class of a module."""
+
+    class Page(Exception):
+        """One inside of it."""
+
+
+def chained(*chain: BaseException) -> BaseException:
+    """The last of some exceptions, each raised from the one before; the first was never raised."""
+    cause, *rest = chain
+    for error in rest:
+        try:
+            raise error from cause
+        except BaseException as raised_error:  # noqa: BLE001
+            cause = raised_error
+    return cause
+
+
+def types(frames: str) -> list[str]:
+    return [line for line in frames.splitlines() if not line.startswith("File ")]
+
+
+def test_each_of_a_chain_has_its_type_before_its_frames_as_python_prints_them() -> None:
+    class Local(Exception):
+        """One of a function."""
+
+    frames = frames_of(chained(KeyError("Kim"), Unread("Kim"), Unread.Page("Kim"), Local("Kim"), RuntimeError("Kim")))
+    here = test_each_of_a_chain_has_its_type_before_its_frames_as_python_prints_them.__name__
+    assert types(frames) == [
+        "KeyError:",
+        f"{__name__}.Unread:",
+        f"{__name__}.Unread.Page:",
+        f"{__name__}.{here}.<locals>.Local:",
+        "RuntimeError:",
+    ]
+    assert [line.endswith("in chained") for line in frames.splitlines()] == [False, *[False, True] * 4]
+
+
+def test_a_single_exception_has_no_type_among_its_frames() -> None:
+    with pytest.raises(ValueError, match="Kim") as caught:
+        failing("Kim")
+    assert not types(frames_of(caught.value))
+
+
+@given(st.text(max_size=40), st.sampled_from([__name__, "builtins", "made.up", "Kim", ""]))
+def test_of_a_class_that_is_made_at_run_time_no_name_leaves(name: str, module: str) -> None:
+    kind = type("x", (Exception,), {"__module__": module})
+    kind.__qualname__ = "Kim" + name
+    assert types(frames_of(chained(kind(), ValueError()))) == ["[redacted]:", "ValueError:"]
+
+
+def test_a_class_that_names_a_module_badly_raises_nothing() -> None:
+    kind = type("Kim", (Exception,), {"__module__": 7})
+    assert types(frames_of(chained(kind(), ValueError()))) == ["[redacted]:", "ValueError:"]
 
 
 def test_the_same_frames_come_out_of_a_formatted_trace() -> None:
     error = raised("Kim 900101-1234567")
-    assert frames_in("".join(traceback.format_exception(error))) == frames_of(error)
+    assert frames_in("".join(traceback.format_exception(error))) == without_types(frames_of(error))
 
 
 def test_no_folder_above_the_program_is_told() -> None:
@@ -53,7 +114,7 @@ def test_no_folder_above_the_program_is_told() -> None:
 def test_a_forged_frame_does_not_pass(file: str, function: str) -> None:
     forged = f'  File "{file}", line 3, in {function}\n'
     error = raised("\n" + forged)
-    assert frames_in("".join(traceback.format_exception(error))) == frames_of(error)
+    assert frames_in("".join(traceback.format_exception(error))) == without_types(frames_of(error))
 
 
 def test_a_forged_frame_of_a_loaded_file_needs_a_function_of_it() -> None:
