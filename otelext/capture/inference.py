@@ -136,8 +136,8 @@ class Inference(Delivery):
         self.outer_stage: RunningStage | None = None
         self.span: trace.Span | Span | None = None
         self.request: Request | None = None
-        self.baggage = NONE
         if binding is not None:  # the inert one
+            self.baggage = NONE
             self.outer = self.context = Context()
             self.end_ns = self.start_ns
             return
@@ -160,7 +160,7 @@ class Inference(Delivery):
                 attributes[semconv.PROVIDER] = self.provider
             if self.model is not None:
                 attributes[semconv.REQUEST_MODEL] = self.model
-            if baggage:
+            if baggage is not NONE:
                 attributes.update(baggage)
             try:
                 if binding.light:

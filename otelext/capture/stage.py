@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from opentelemetry.trace import NonRecordingSpan, StatusCode
 
 from otelext import semconv
-from otelext.capture.baggage import read
+from otelext.capture.baggage import NONE, read
 from otelext.capture.binding import Binding, current_binding
 from otelext.capture.context import SCOPE_KEY, SPAN_KEY, attach, enclosing, entered, get_current, leave, open_inference
 from otelext.capture.failure import report
@@ -140,7 +140,9 @@ class RunningStage:
         if tracer is None:
             return None
         attributes = {semconv.STAGE: self.name}
-        if baggage := read(context) if self.inference is None else self.inference.baggage:
+        inference = self.inference
+        baggage = read(context) if inference is None else inference.baggage
+        if baggage is not NONE:
             attributes.update(baggage)
         if not binding.light:
             return tracer.start_span(self.name, context, attributes=attributes, start_time=self._wall_ns)
