@@ -6,6 +6,8 @@ import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs, metrics, trace
+from opentelemetry._logs import _internal as logs_api  # no public way to hear of a provider
+from opentelemetry.metrics import _internal as metrics_api
 
 from otelext import _attach, semconv
 from otelext.capture.failure import report, report_setup
@@ -79,8 +81,8 @@ def _watch() -> None:
     """Cover providers that become global later, before anything is recorded on them."""
     for module, name, redact in (
         (trace, "_set_tracer_provider", wrap.wrap_tracer_provider),
-        (metrics._internal, "_set_meter_provider", wrap.wrap_meter_provider),  # noqa: SLF001  # no public hook
-        (_logs._internal, "_set_logger_provider", wrap.wrap_logger_provider),  # noqa: SLF001
+        (metrics_api, "_set_meter_provider", wrap.wrap_meter_provider),
+        (logs_api, "_set_logger_provider", wrap.wrap_logger_provider),
     ):
         set_provider = getattr(module, name, None)
         if set_provider is not None and not hasattr(set_provider, "_otelext"):
