@@ -64,6 +64,8 @@ RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 # https://opentelemetry.io/docs/specs/semconv/general/attributes/ and how GenAI instrumentations use them.
 EXCEPTION_EVENT: Final = "exception"
 EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
 CODE_FILE_PATH: Final = "code.file.path"
 CODE_FUNCTION_NAME: Final = "code.function.name"
 CODE_LINE_NUMBER: Final = "code.line.number"

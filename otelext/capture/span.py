@@ -16,7 +16,9 @@ from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from otelext import semconv
 from otelext.capture.context import SPAN_KEY
+from otelext.capture.outcome import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -249,16 +251,13 @@ class Span:
         escaped: bool = False,  # the API's signature
     ) -> None:
         """Record an exception as the API defines it. Redaction happens at the exporters."""
-        kind = type(exception)
         recorded: dict[str, Any] = {
-            "exception.type": kind.__qualname__
-            if kind.__module__ == "builtins"
-            else f"{kind.__module__}.{kind.__qualname__}",
-            "exception.message": str(exception),
-            "exception.stacktrace": "".join(traceback.format_exception(exception)),
+            semconv.EXCEPTION_TYPE: type_name(exception),
+            semconv.EXCEPTION_MESSAGE: str(exception),
+            semconv.EXCEPTION_STACKTRACE: "".join(traceback.format_exception(exception)),
             "exception.escaped": str(escaped),
         }
-        self.add_event("exception", {**recorded, **(attributes or {})}, timestamp)
+        self.add_event(semconv.EXCEPTION_EVENT, {**recorded, **(attributes or {})}, timestamp)
 
     def end(self, end_time: int | None = None) -> None:
         """End the span. The worker exports it with the inference or stage that it belongs to."""

@@ -212,8 +212,8 @@ def end_span(span: trace.Span | Span, end_time: int, exc: BaseException | None) 
         kind = type_name(exc)
         span.set_attribute(semconv.ERROR_TYPE, kind)
         span.add_event(
-            "exception",
-            {"exception.type": kind, "exception.stacktrace": places(exc.__traceback__)},
+            semconv.EXCEPTION_EVENT,
+            {semconv.EXCEPTION_TYPE: kind, semconv.EXCEPTION_STACKTRACE: places(exc.__traceback__)},
             timestamp=end_time,
         )
         span.set_status(StatusCode.ERROR, kind)

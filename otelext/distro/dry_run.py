@@ -43,6 +43,13 @@ _EXAMPLES: Final[dict[str, Any]] = {
 }
 
 
+_EXCEPTION: Final = {
+    semconv.EXCEPTION_TYPE: "ValueError",
+    semconv.EXCEPTION_MESSAGE: TYPED,
+    semconv.EXCEPTION_STACKTRACE: "Traceback ...",
+}
+
+
 @dataclass(frozen=True)
 class Row:
     """One thing that was put in.
@@ -83,8 +90,7 @@ def _traces(rules: Rules, tenants: tuple[str, ...]) -> Iterator[Row]:
     event, exception = span.events
     yield Row("traces", "event name, made at run time", TYPED, event.name)
     yield from _attributes("traces", "event attribute", {"prompt": TYPED}, event.attributes)
-    given = {semconv.EXCEPTION_TYPE: "ValueError", "exception.message": TYPED, "exception.stacktrace": "Traceback ..."}
-    yield from _attributes("traces", "event attribute", given, exception.attributes)
+    yield from _attributes("traces", "event attribute", _EXCEPTION, exception.attributes)
     yield Row("traces", "status description", TYPED, span.status.description)
     yield from _attributes("traces", "link attribute", {"prompt": TYPED}, span.links[0].attributes)
     resource = {"service.name": "service", "owner": TYPED}
@@ -152,8 +158,7 @@ def _logs(rules: Rules) -> Iterator[Row]:
         raise ValueError(TYPED)
     except ValueError as error:
         described = failure.describe(error, rules)
-    given = {semconv.EXCEPTION_TYPE: "ValueError", "exception.message": TYPED, "exception.stacktrace": "Traceback ..."}
-    yield from _attributes("logs", "field", given, described)
+    yield from _attributes("logs", "field", _EXCEPTION, described)
 
 
 def _attributes(signal: str, place: str, given: Mapping[str, Any], leaves: Mapping[str, Any] | None) -> Iterator[Row]:

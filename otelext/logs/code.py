@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otelext import semconv
+from otelext.constant import REDACTED
 from otelext.processors.redaction import literals
-from otelext.processors.redaction.text import REDACTED, short_path
+from otelext.processors.redaction.text import short_path
 
 if TYPE_CHECKING:
     import logging

@@ -15,13 +15,13 @@ from opentelemetry._logs import SeverityNumber
 from otelext import semconv
 from otelext.capture.context import get_current
 from otelext.capture.request import origin_of, request_of
+from otelext.constant import Constant
 from otelext.logs import failure
 from otelext.logs.message import REDACTED_BODY, body_of, is_written
 from otelext.logs.names import logger_name
 from otelext.logs.surroundings import surroundings
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.rules import PROCESS
-from otelext.processors.redaction.text import Constant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otelext import semconv
 from otelext.capture.outcome import type_name
+from otelext.constant import Constant
 from otelext.processors.redaction import exceptions
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.exceptions import MESSAGE, STACKTRACE
-from otelext.processors.redaction.text import Constant, frames_of
+from otelext.processors.redaction.text import frames_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

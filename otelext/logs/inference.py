@@ -17,12 +17,12 @@ from otelext._version import __version__
 from otelext.capture.binding import rebind
 from otelext.capture.context import SPAN_KEY
 from otelext.capture.failure import report
+from otelext.constant import Constant
 from otelext.emit.process import WORKER
 from otelext.logs.install import INSTALLED
 from otelext.logs.line import attributes_of
 from otelext.logs.rate import RateLimit
 from otelext.processors.redaction.rules import PROCESS
-from otelext.processors.redaction.text import Constant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

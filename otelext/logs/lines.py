@@ -9,8 +9,8 @@ from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Final
 
 from otelext import semconv
+from otelext.constant import REDACTED, Constant
 from otelext.processors.redaction.rules import PROCESS
-from otelext.processors.redaction.text import REDACTED, Constant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

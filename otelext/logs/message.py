@@ -12,11 +12,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from otelext import semconv
+from otelext.constant import REDACTED, Constant
 from otelext.logs.servers import KNOWN, TEXTS
 from otelext.processors.redaction import literals
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.rules import ABSENT
-from otelext.processors.redaction.text import REDACTED, Constant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,7 @@ _WRAPPERS: Final = 3  # functions around the call of the logger that may hand a 
 _CONVERSION: Final = re.compile(
     r"%(?P<key>\((?:[^()]|\([^()]*\))*\))?(?P<form>[#0\- +]*(?:\*|\d+)?(?:\.(?:\*|\d+)?)?)[hlL]?(?P<type>[a-zA-Z%])"
 )
+
 
 REDACTED_BODY: Final = Constant(REDACTED)
 """What stands for a message of which nothing leaves."""

@@ -7,10 +7,10 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from otelext import semconv
+from otelext.constant import REDACTED
 from otelext.logs.message import is_written
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import NAMES
-from otelext.processors.redaction.text import REDACTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

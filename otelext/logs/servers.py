@@ -9,7 +9,7 @@ import re
 import signal
 from typing import TYPE_CHECKING, Final
 
-from otelext.processors.redaction.text import REDACTED, Constant
+from otelext.constant import REDACTED, Constant
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otelext import semconv
+from otelext.constant import Constant
 from otelext.logs.console import console_line
 from otelext.logs.entry import Entry, entry_of
 from otelext.logs.lines import Clock, JsonLines
 from otelext.logs.sinks import LinesHandler, StandardError
-from otelext.processors.redaction.text import Constant
 from tests.logs.conftest import RESOURCE
 
 if TYPE_CHECKING:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otelext import semconv
+from otelext.constant import Constant
 from otelext.processors.redaction.counts import COUNTS
-from otelext.processors.redaction.text import Constant, frames_in
+from otelext.processors.redaction.text import frames_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from otelext.processors.redaction.rules import Rules
 
-MESSAGE: Final = "exception.message"
-STACKTRACE: Final = "exception.stacktrace"
+MESSAGE: Final = semconv.EXCEPTION_MESSAGE
+STACKTRACE: Final = semconv.EXCEPTION_STACKTRACE
 
 
 def leaving(rules: Rules, given: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

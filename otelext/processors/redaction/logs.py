@@ -11,13 +11,13 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 
 from otelext import semconv
 from otelext.capture.failure import report_setup
+from otelext.constant import REDACTED, Constant
 from otelext.processors.redaction import exceptions
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import NAMES
 from otelext.processors.redaction.rules import PROCESS, Rules
 from otelext.processors.redaction.samples import LOGS, SAMPLES, of_logs
 from otelext.processors.redaction.scopes import resource_of, scope_of
-from otelext.processors.redaction.text import REDACTED, Constant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from otelext import semconv
+from otelext.constant import REDACTED, Constant
 from otelext.processors import allowed
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import is_statement
-from otelext.processors.redaction.text import REDACTED, Constant, short_path
+from otelext.processors.redaction.text import short_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,7 +45,7 @@ _DATABASES: Final = frozenset({"db.name", "db.namespace", "pool.name", "db.clien
 _SOURCE_FILES: Final = frozenset({"code.file.path", "code.filepath"})
 _TYPES: Final = frozenset({semconv.ERROR_TYPE, semconv.EXCEPTION_TYPE})
 # Attributes that a level of its own can open.
-_OF_EXCEPTIONS: Final = {"exception.message": "exception_messages", "exception.stacktrace": "exception_stacktraces"}
+_OF_EXCEPTIONS: Final = frozenset({semconv.EXCEPTION_MESSAGE, semconv.EXCEPTION_STACKTRACE})
 _OPENED_BY: Final = {
     semconv.REDACTED_SPAN_ATTRIBUTE: "span_attributes",
     semconv.REDACTED_EVENT_ATTRIBUTE: "span_attributes",

@@ -9,10 +9,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otelext import semconv
+from otelext.constant import REDACTED
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import NAMES
 from otelext.processors.redaction.rules import PROCESS, Rules
-from otelext.processors.redaction.text import REDACTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,13 +13,13 @@ from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
 from otelext import semconv
 from otelext.capture.failure import report_setup
+from otelext.constant import REDACTED
 from otelext.processors.redaction import exceptions
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import NAMES, is_conventional
 from otelext.processors.redaction.rules import PROCESS, Rules
 from otelext.processors.redaction.samples import SAMPLES, TRACES, of_spans
 from otelext.processors.redaction.scopes import resource_of, scope_of
-from otelext.processors.redaction.text import REDACTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Texts that hold no data, and what is left of a stack trace: where its frames are."""
+"""What is left of a stack trace: where its frames are."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ import re
 import sys
 from typing import TYPE_CHECKING, Final
 
-from otelext.constant import Constant
+from otelext.constant import REDACTED
 from otelext.processors.redaction import literals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-__all__ = ["REDACTED", "Constant", "frames_in", "frames_of", "short_path"]
-
-REDACTED: Final = "[redacted]"
-"""What stands where something was taken away."""
 
 _FRAME: Final = r'\s*File "([^"\n]+)", line (\d{1,7}), in (\S+)\s*'
 _NAME: Final = r"[\w.<>]{1,256}"

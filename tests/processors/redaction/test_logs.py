@@ -11,9 +11,9 @@ from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 
+from otelext.constant import Constant
 from otelext.processors.redaction.logs import RedactingLogRecordExporter, redact
 from otelext.processors.redaction.rules import Rules
-from otelext.processors.redaction.text import Constant
 
 SECRET = f"k1m-{uuid4().hex}"  # in no literal
 
