@@ -20,7 +20,7 @@ from otelext import semconv
 from otelext.logs import failure
 from otelext.logs.message import body_of
 from otelext.processors import allowed
-from otelext.processors.redaction import metrics, spans
+from otelext.processors.redaction.exporters import RedactingSpanExporter, redact_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -104,7 +104,7 @@ def _span(rules: Rules, attributes: Mapping[str, Any]) -> ReadableSpan:
         shutdown_on_exit=False,
         span_limits=SpanLimits(max_span_attributes=SpanLimits.UNSET),
     )
-    provider.add_span_processor(SimpleSpanProcessor(spans.RedactingSpanExporter(exporter, rules)))
+    provider.add_span_processor(SimpleSpanProcessor(RedactingSpanExporter(exporter, rules)))
     tracer = provider.get_tracer(semconv.SCOPE_NAME)
     link = Link(SpanContext(1, 1, is_remote=False), {"prompt": TYPED})
     span = tracer.start_span(f"read for {TYPED}", links=[link], attributes=attributes)
@@ -130,7 +130,7 @@ def _metrics(rules: Rules) -> Iterator[Row]:
 
 def _point(rules: Rules, name: str, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     reader = InMemoryMetricReader()
-    metrics.redact_reader(reader, rules)
+    redact_reader(reader, rules)
     provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
     provider.get_meter(semconv.SCOPE_NAME).create_counter(name).add(1, dict(attributes))
     data: MetricsData | None = reader.get_metrics_data()

@@ -15,7 +15,6 @@ from otelext.distro.config import variable
 from otelext.processors.redaction import wrap
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.rules import PROCESS, Rules
-from otelext.processors.redaction.samples import SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +28,7 @@ _PLACEHOLDERS: Final = ("opentelemetry.trace", "opentelemetry.metrics", "opentel
 def prepare(config: Config) -> None:
     """Redact what the global providers export, and those that come later; a second call changes the rules."""
     PROCESS.rules = rules_of(config)
-    SAMPLES.path = config.privacy_samples or None
+    PROCESS.samples = config.privacy_samples or None
     if _redact not in _attach.before_use:
         _attach.before_use.append(_redact)
         _watch()

@@ -15,8 +15,7 @@ from opentelemetry.sdk.metrics.view import View
 from otelext import semconv
 from otelext.capture.failure import report
 from otelext.processors.redaction.counts import COUNTS
-from otelext.processors.redaction.metrics import NEVER
-from otelext.processors.redaction.rules import PROCESS
+from otelext.processors.redaction.rules import NEVER_ON_POINTS, PROCESS
 from otelext.semconv import Producer
 
 if TYPE_CHECKING:
@@ -58,13 +57,13 @@ class _AllowedKeys:
 
     def _read(self) -> frozenset[str]:
         rules = PROCESS.rules
-        names = rules.names - NEVER
+        names = rules.names - NEVER_ON_POINTS
         self._seen = (rules, names)
         return names
 
     def _opens(self, key: object) -> bool:
         if PROCESS.rules.captures("metric_attributes"):
-            return key not in NEVER
+            return key not in NEVER_ON_POINTS
         COUNTS.add(semconv.REDACTED_METRIC_ATTRIBUTE)
         return False
 

@@ -18,7 +18,7 @@ from otelext.logs.handler import OtlpHandler
 from otelext.logs.lines import JsonLines
 from otelext.logs.sinks import LinesHandler
 from otelext.processors.redaction.counts import COUNTS
-from otelext.processors.redaction.logs import RedactingLogRecordExporter
+from otelext.processors.redaction.exporters import RedactingLogRecordExporter
 from otelext.processors.redaction.rules import PROCESS, Rules
 
 if TYPE_CHECKING:

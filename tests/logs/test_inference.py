@@ -34,7 +34,7 @@ from otelext.capture.outcome import type_name
 from otelext.logs import inference as canonical
 from otelext.logs.install import INSTALLED
 from otelext.logs.levels import levels_of
-from otelext.processors.redaction.logs import RedactingLogRecordExporter
+from otelext.processors.redaction.exporters import RedactingLogRecordExporter
 from otelext.testing import capture
 
 if TYPE_CHECKING:

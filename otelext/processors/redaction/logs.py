@@ -1,4 +1,4 @@
-"""Log records as they leave, and the exporter that lets no others out."""
+"""Log records as they leave."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 
 from otelext import semconv
-from otelext.capture.failure import report_setup
 from otelext.constant import REDACTED, Constant
-from otelext.processors.redaction import exceptions
+from otelext.processors.redaction import each, exceptions
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import NAMES
-from otelext.processors.redaction.rules import PROCESS, Rules
-from otelext.processors.redaction.samples import LOGS, SAMPLES, of_logs
 from otelext.processors.redaction.scopes import resource_of, scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from opentelemetry.sdk._logs import ReadableLogRecord
+
+    from otelext.processors.redaction.rules import Rules
 
 _SEVERITIES: Final = frozenset(
     {
@@ -38,45 +36,11 @@ _SEVERITIES: Final = frozenset(
 )
 
 
-class RedactingLogRecordExporter(LogRecordExporter):
-    """Hands to another exporter what may leave of each log record. Usable by itself, around any `LogRecordExporter`.
-
-    A body leaves if it is a `Constant`, as the bodies of our own handlers are, which see message and arguments apart.
-
-    Attributes:
-        exporter: The other one.
-    """
-
-    def __init__(self, exporter: LogRecordExporter, rules: Rules | None = None) -> None:
-        """Wrap an exporter.
-
-        Args:
-            exporter: The exporter.
-            rules: What may leave; what holds in the process if None.
-        """
-        self.exporter = exporter
-        self._rules = rules
-
-    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
-        """Export what may leave; a record that can't be looked at is left out."""
-        rules = PROCESS.rules if self._rules is None else self._rules
-        leaving: list[ReadableLogRecord] = []
-        for record in batch:
-            try:
-                leaving.append(redact(record, rules))
-            except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
-                COUNTS.add(semconv.REDACTED_LOG_MESSAGE)
-                report_setup("otelext left a log record out that could not be redacted (%s)", type(error).__qualname__)
-        SAMPLES.take(LOGS, of_logs(leaving))
-        return self.exporter.export(leaving) if leaving else LogRecordExportResult.SUCCESS
-
-    def shutdown(self) -> None:
-        """Shut the other exporter down."""
-        self.exporter.shutdown()  # type: ignore[no-untyped-call]  # the SDK's
-
-    def force_flush(self, timeout_millis: int = 10_000) -> bool:
-        """Flush the other exporter."""
-        return self.exporter.force_flush(timeout_millis)
+def leaving(records: Iterable[ReadableLogRecord], rules: Rules, *, copied: bool = False) -> list[ReadableLogRecord]:
+    """What leaves of each log record; `copied` as for `redact`."""
+    return each.leaving(
+        records, lambda record: redact(record, rules, copied=copied), "a log record", semconv.REDACTED_LOG_MESSAGE
+    )
 
 
 def redact(record: ReadableLogRecord, rules: Rules, *, copied: bool = False) -> ReadableLogRecord:

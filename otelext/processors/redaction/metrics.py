@@ -1,39 +1,28 @@
-"""Metrics as they leave, and the exporter and the readers that let no others out."""
+"""Metrics as they leave."""
 
 from __future__ import annotations
 
 import re
-from collections import deque
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
-
-from opentelemetry.sdk.metrics.export import (
-    MetricExporter,
-    MetricExportResult,
-    MetricsData,
-    PeriodicExportingMetricReader,
-    ResourceMetrics,
-    ScopeMetrics,
-)
+from typing import TYPE_CHECKING, Any
 
 from otelext import semconv
 from otelext.capture.failure import report_setup
+from otelext.processors.redaction import each
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import NAMES
 from otelext.processors.redaction.points import merged
-from otelext.processors.redaction.rules import PROCESS, Rules
-from otelext.processors.redaction.samples import METRICS, SAMPLES, of_metrics
+from otelext.processors.redaction.rules import NEVER_ON_POINTS
 from otelext.processors.redaction.scopes import resource_of, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from opentelemetry.sdk.metrics import Exemplar
-    from opentelemetry.sdk.metrics.export import Metric
+    from opentelemetry.sdk.metrics.export import Metric, MetricsData, ResourceMetrics, ScopeMetrics
 
-NEVER: Final = frozenset({semconv.REQUEST_ID, semconv.USER_ID})
-"""Attributes that no data point carries, whoever allows them: each request or user would be a series of its own."""
+    from otelext.processors.redaction.rules import Rules
 
 
 @cache
@@ -43,114 +32,10 @@ def _units() -> re.Pattern[str]:
     return re.compile(rf"(?:{atom}(?:{atom}?[./]{atom}){{0,3}})?")
 
 
-class RedactingMetricExporter(MetricExporter):
-    """Hands to another exporter what may leave of each metric. Usable by itself, around any `MetricExporter`.
-
-    Attributes:
-        exporter: The other one.
-    """
-
-    def __init__(self, exporter: MetricExporter, rules: Rules | None = None) -> None:
-        """Wrap an exporter.
-
-        Args:
-            exporter: The exporter, whose temporality and aggregation are preferred.
-            rules: What may leave; what holds in the process if None.
-        """
-        super().__init__(
-            preferred_temporality=getattr(exporter, "_preferred_temporality", None),
-            preferred_aggregation=getattr(exporter, "_preferred_aggregation", None),
-        )
-        self.exporter = exporter
-        self._rules = rules
-
-    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
-        """Export what may leave; a metric that can't be looked at is left out."""
-        leaving = _leaving(metrics_data, self._rules)
-        if leaving is None:
-            return MetricExportResult.FAILURE
-        return self.exporter.export(leaving, timeout_millis=timeout_millis, **kwargs)
-
-    def force_flush(self, *args: Any, **kwargs: Any) -> bool:
-        """Flush the other exporter."""
-        return self.exporter.force_flush(*args, **kwargs)
-
-    def shutdown(self, *args: Any, **kwargs: Any) -> None:
-        """Shut the other exporter down."""
-        self.exporter.shutdown(*args, **kwargs)
-
-
-class _Receiver:
-    """In the place of a reader's `_receive_metrics`: hands on what may leave."""
-
-    def __init__(self, receive: Callable[..., object], rules: Rules | None) -> None:
-        self._receive = receive
-        self._rules = rules
-
-    def __call__(self, metrics_data: MetricsData, *args: Any, **kwargs: Any) -> None:
-        leaving = _leaving(metrics_data, self._rules)
-        if leaving is not None:
-            self._receive(leaving, *args, **kwargs)
-
-
-def redact_reader(reader: Any, rules: Rules | None = None) -> bool:
-    """Let a reader receive or export what may leave alone, from now on. A second time changes nothing.
-
-    Args:
-        reader: Any metric reader of the SDK's interface: a periodic one, Prometheus's, one in memory, the user's.
-        rules: What may leave; what holds in the process if None.
-
-    Returns:
-        Whether it holds.
-    """
-    try:
-        return _redact_reader(reader, rules)
-    except Exception as error:  # noqa: BLE001  # slots, properties; what can't be covered is said
-        report_setup(
-            "otelext could not cover the metric reader %s (%s)", type(reader).__qualname__, type(error).__qualname__
-        )
-        return False
-
-
-def _redact_reader(reader: Any, rules: Rules | None) -> bool:
-    receive = getattr(reader, "_receive_metrics", None)
-    if isinstance(receive, _Receiver):
-        return True
-    exporter: Any = getattr(reader, "_exporter", None)
-    # The SDK's own hands everything to the exporter, where the wrapper can be seen; a subclass may do as it likes.
-    if getattr(receive, "__func__", None) is PeriodicExportingMetricReader._receive_metrics:  # noqa: SLF001
-        if not isinstance(exporter, RedactingMetricExporter):
-            reader._exporter = RedactingMetricExporter(exporter, rules)  # noqa: SLF001
-        return True
-    if not callable(receive):
-        return False
-    reader._receive_metrics = _Receiver(receive, rules)  # noqa: SLF001  # `collect` asks the instance
-    if isinstance(exporter, RedactingMetricExporter):
-        reader._exporter = exporter.exporter  # noqa: SLF001  # twice would hash a hash
-    _forget(reader)
-    return True
-
-
-def _forget(reader: Any) -> None:
-    """Take back what Prometheus's reader and the one in memory keep from before, to be scraped or read later."""
-    collector: Any = getattr(reader, "_collector", None)
-    if isinstance(getattr(collector, "_metrics_datas", None), deque):
-        collector._metrics_datas.clear()  # noqa: SLF001  # each scrape collects anew
-        collector._target_info = None  # noqa: SLF001  # resource attributes, else kept for good
-    if isinstance(getattr(reader, "_metrics_data", None), MetricsData):
-        reader._metrics_data = None  # noqa: SLF001
-
-
-def _leaving(data: MetricsData, rules: Rules | None) -> MetricsData | None:
+def leaving(data: MetricsData, rules: Rules) -> MetricsData | None:
     """What leaves of a batch, None for nothing at all."""
-    try:
-        leaving = redact(data, PROCESS.rules if rules is None else rules)
-    except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
-        COUNTS.add(semconv.REDACTED_METRIC)
-        report_setup("otelext left metrics out that could not be redacted (%s)", type(error).__qualname__)
-        return None
-    SAMPLES.take(METRICS, of_metrics(leaving))
-    return leaving
+    found = each.leaving((data,), lambda batch: redact(batch, rules), "metrics", semconv.REDACTED_METRIC)
+    return found[0] if found else None
 
 
 def redact(data: MetricsData, rules: Rules) -> MetricsData:
@@ -282,7 +167,7 @@ def _attributes(given: Mapping[str, Any] | None, rules: Rules) -> Mapping[str, A
     if not given:
         return given
     if semconv.REQUEST_ID in given or semconv.USER_ID in given:
-        kept = {key: value for key, value in given.items() if key not in NEVER}
+        kept = {key: value for key, value in given.items() if key not in NEVER_ON_POINTS}
         COUNTS.add(semconv.REDACTED_METRIC_ATTRIBUTE, len(given) - len(kept))
         given = kept
     return rules.attributes(given, semconv.REDACTED_METRIC_ATTRIBUTE)

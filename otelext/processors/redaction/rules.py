@@ -34,6 +34,9 @@ MAX_LENGTH: Final = 1024
 _MAX_ITEMS: Final = 128
 _MAX_DEPTH: Final = 8
 
+NEVER_ON_POINTS: Final = frozenset({semconv.REQUEST_ID, semconv.USER_ID})
+"""Attributes that no data point carries, whoever allows them: each request or user would be a series of its own."""
+
 # Patterns are strings here and in the files beside: `re` compiles and keeps each when it is first used, not at a start.
 _REQUEST_ID: Final = semconv.REQUEST_ID_PATTERN
 _METHOD: Final = r"[A-Z_]{1,16}"
@@ -217,11 +220,13 @@ class _Process:
     Attributes:
         rules: The rules; the distro sets them.
         unwrapped: Types that could not be given redacted telemetry alone.
+        samples: The file that samples of what leaves are added to; None for none.
     """
 
     def __init__(self) -> None:
         self.rules = Rules()
         self.unwrapped: tuple[str, ...] = ()
+        self.samples: str | None = None
 
     def resource(self) -> dict[str, Any]:
         """What each resource says of this besides its own attributes, for whoever audits a backend."""

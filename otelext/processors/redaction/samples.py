@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from otelext.capture.failure import report_setup
+from otelext.processors.redaction.rules import PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,26 +30,22 @@ Sample = tuple[str, str, Any]
 
 
 class Samples:
-    """The first of each kind that left this process.
-
-    Attributes:
-        path: The file that they are added to, a line of JSON each; None for none.
-    """
+    """The first of each kind that left this process, in the file `PROCESS.samples`, a line of JSON each."""
 
     def __init__(self) -> None:
-        self.path: str | None = None
         self._seen: set[tuple[str, str, str]] = set()
 
     def take(self, signal: str, samples: Iterable[Sample]) -> None:
         """Keep what was not there yet. Called on exporters' threads, and never raises."""
-        if self.path is None or len(self._seen) >= _MAX_SAMPLES:
+        path = PROCESS.samples
+        if path is None or len(self._seen) >= _MAX_SAMPLES:
             return
         try:
             new = [sample for sample in samples if self._is_new(signal, sample)]
             if new:
-                self._write(signal, new)
+                self._write(path, signal, new)
         except Exception as error:  # noqa: BLE001  # a full disk, a folder that is gone; the export goes on
-            report_setup("otelext could not write samples of what leaves to %r: %s", self.path, error)
+            report_setup("otelext could not write samples of what leaves to %r: %s", path, error)
 
     def _is_new(self, signal: str, sample: Sample) -> bool:
         key = (signal, sample[0], sample[1])
@@ -57,7 +54,7 @@ class Samples:
         self._seen.add(key)
         return True
 
-    def _write(self, signal: str, samples: Sequence[Sample]) -> None:
+    def _write(self, path: str, signal: str, samples: Sequence[Sample]) -> None:
         lines = "".join(
             json.dumps(
                 {"signal": signal, "place": place, "name": name, "value": _short(value), "pid": os.getpid()},
@@ -68,7 +65,7 @@ class Samples:
             for place, name, value in samples
         )
         # One write with O_APPEND, so that several processes tear no line.
-        file = os.open(self.path or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(file, lines.encode("utf-8", "replace"))
         finally:

@@ -1,4 +1,4 @@
-"""Spans as they leave, and the exporter that lets no others out."""
+"""Spans as they leave."""
 
 from __future__ import annotations
 
@@ -6,57 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, SpanContext, Status
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
 from otelext import semconv
-from otelext.capture.failure import report_setup
 from otelext.constant import REDACTED
-from otelext.processors.redaction import exceptions
+from otelext.processors.redaction import each, exceptions
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.names import NAMES, is_conventional
-from otelext.processors.redaction.rules import PROCESS, Rules
-from otelext.processors.redaction.samples import SAMPLES, TRACES, of_spans
 from otelext.processors.redaction.scopes import resource_of, scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from otelext.processors.redaction.rules import Rules
 
 
-class RedactingSpanExporter(SpanExporter):
-    """Hands to another exporter what may leave of each span. Usable by itself, around any `SpanExporter`.
-
-    Attributes:
-        exporter: The other one.
-    """
-
-    def __init__(self, exporter: SpanExporter, rules: Rules | None = None) -> None:
-        """Wrap an exporter.
-
-        Args:
-            exporter: The exporter.
-            rules: What may leave; what holds in the process if None.
-        """
-        self.exporter = exporter
-        self._rules = rules
-        # Its own signatures, which the SDK's processors look at.
-        self.shutdown = exporter.shutdown  # type: ignore[method-assign]
-        self.force_flush = exporter.force_flush  # type: ignore[method-assign]
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export what may leave; a span that can't be looked at is left out."""
-        rules = PROCESS.rules if self._rules is None else self._rules
-        leaving: list[ReadableSpan] = []
-        for span in spans:
-            try:
-                leaving.append(redact(span, rules))
-            except Exception as error:  # noqa: BLE001  # whatever a foreign object does when it is looked at
-                COUNTS.add(semconv.REDACTED_SPAN_ATTRIBUTE)
-                report_setup("otelext left a span out that could not be redacted (%s)", type(error).__qualname__)
-        SAMPLES.take(TRACES, of_spans(leaving))
-        return self.exporter.export(leaving) if leaving else SpanExportResult.SUCCESS
+def leaving(spans: Iterable[ReadableSpan], rules: Rules) -> list[ReadableSpan]:
+    """What leaves of each span."""
+    return each.leaving(spans, lambda span: redact(span, rules), "a span", semconv.REDACTED_SPAN_ATTRIBUTE)
 
 
 def redact(span: ReadableSpan, rules: Rules) -> ReadableSpan:

@@ -8,10 +8,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadW
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor
 
-from otelext import semconv
-from otelext.capture.failure import report_setup
 from otelext.processors.redaction import logs, spans
-from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.rules import PROCESS
 
 if TYPE_CHECKING:
@@ -31,13 +28,8 @@ class RedactedSpanProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hand over what may leave of the span."""
-        try:
-            leaving = spans.redact(span, PROCESS.rules)
-        except Exception as error:  # noqa: BLE001  # the caller is the user's request
-            COUNTS.add(semconv.REDACTED_SPAN_ATTRIBUTE)
-            report_setup("otelext left a span out that could not be redacted (%s)", type(error).__qualname__)
-            return
-        self.processor.on_end(leaving)
+        for leaving in spans.leaving((span,), PROCESS.rules):
+            self.processor.on_end(leaving)
 
     def shutdown(self) -> None:
         """Shut the other one down."""
@@ -74,23 +66,18 @@ class RedactedLogRecordProcessor(LogRecordProcessor):
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Hand over what may leave of the record, and take back what was added to it."""
         entry = log_record.log_record
-        try:
-            resource = log_record.resource or Resource.get_empty()
-            readable = ReadableLogRecord(entry, resource, log_record.instrumentation_scope, log_record.limits)
-            leaving = logs.redact(readable, PROCESS.rules, copied=True)
-        except Exception as error:  # noqa: BLE001  # the caller is the user's request
-            COUNTS.add(semconv.REDACTED_LOG_MESSAGE)
-            report_setup("otelext left a log record out that could not be redacted (%s)", type(error).__qualname__)
-            return
-        shown = ReadWriteLogRecord(
-            leaving.log_record, leaving.resource, leaving.instrumentation_scope, log_record.limits
-        )
-        before = dict(shown.log_record.attributes or {})
-        self.processor.on_emit(shown)
-        attributes: Any = entry.attributes
-        for key, value in (shown.log_record.attributes or {}).items():
-            if key not in before or before[key] is not value:
-                attributes[key] = value
+        resource = log_record.resource or Resource.get_empty()
+        readable = ReadableLogRecord(entry, resource, log_record.instrumentation_scope, log_record.limits)
+        for leaving in logs.leaving((readable,), PROCESS.rules, copied=True):
+            shown = ReadWriteLogRecord(
+                leaving.log_record, leaving.resource, leaving.instrumentation_scope, log_record.limits
+            )
+            before = dict(shown.log_record.attributes or {})
+            self.processor.on_emit(shown)
+            attributes: Any = entry.attributes
+            for key, value in (shown.log_record.attributes or {}).items():
+                if key not in before or before[key] is not value:
+                    attributes[key] = value
 
     def enabled(self, **about: Any) -> bool:
         """As the other one says."""

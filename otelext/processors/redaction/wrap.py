@@ -14,10 +14,12 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from otelext.capture.failure import report_setup
-from otelext.processors.redaction.logs import RedactingLogRecordExporter
-from otelext.processors.redaction.metrics import redact_reader
+from otelext.processors.redaction.exporters import (
+    RedactingLogRecordExporter,
+    RedactingSpanExporter,
+    redact_reader,
+)
 from otelext.processors.redaction.rules import PROCESS
-from otelext.processors.redaction.spans import RedactingSpanExporter
 from otelext.processors.redaction.stand_in import (
     RedactedLogRecordProcessor,
     RedactedSpanProcessor,

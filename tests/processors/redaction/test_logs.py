@@ -12,7 +12,8 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogR
 from opentelemetry.sdk.resources import Resource
 
 from otelext.constant import Constant
-from otelext.processors.redaction.logs import RedactingLogRecordExporter, redact
+from otelext.processors.redaction.exporters import RedactingLogRecordExporter
+from otelext.processors.redaction.logs import redact
 from otelext.processors.redaction.rules import Rules
 
 SECRET = f"k1m-{uuid4().hex}"  # in no literal

@@ -33,7 +33,8 @@ from prometheus_client import CollectorRegistry, generate_latest, start_http_ser
 from otelext import semconv
 from otelext.capture import failure
 from otelext.processors.redaction.counts import COUNTS
-from otelext.processors.redaction.metrics import RedactingMetricExporter, redact, redact_reader
+from otelext.processors.redaction.exporters import RedactingMetricExporter, redact_reader
+from otelext.processors.redaction.metrics import redact
 from otelext.processors.redaction.rules import PROCESS, Rules
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags, TraceState
 
 from otelext.processors import allowed
+from otelext.processors.redaction.exporters import RedactingSpanExporter
 from otelext.processors.redaction.rules import Rules
-from otelext.processors.redaction.spans import RedactingSpanExporter, redact
+from otelext.processors.redaction.spans import redact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
