@@ -6,7 +6,6 @@ A template is looked at once and kept by file and text, so that a message that w
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +16,7 @@ from otelext.logs.servers import KNOWN, TEXTS
 from otelext.processors.redaction import literals
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.rules import ABSENT
+from otelext.processors.redaction.written import has_constant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +105,7 @@ def is_written(text: str, filename: str, frame: FrameType | None) -> bool:
         frame: The frame that logs. Functions around it may have handed the text on, as wrappers of loggers do.
     """
     # The running code first: it costs no reading of a file.
-    if frame is not None and _has_constant(frame, text):
+    if frame is not None and has_constant(frame.f_code, text):
         return True
     if literals.is_literal(text, filename, frame):
         return True
@@ -113,7 +113,7 @@ def is_written(text: str, filename: str, frame: FrameType | None) -> bool:
         frame = None if frame is None else frame.f_back
         if frame is None:
             return False
-        if _has_constant(frame, text):
+        if has_constant(frame.f_code, text):
             return True
     return False
 
@@ -186,10 +186,3 @@ def _allowed(found: re.Match[str], given: Mapping[Any, Any], rules: Rules) -> st
                     return f"%{found['form']}{found['type']}" % (value,)
     COUNTS.add(semconv.REDACTED_LOG_ARGUMENT)
     return REDACTED
-
-
-def _has_constant(frame: FrameType, text: str) -> bool:
-    constants = frame.f_code.co_consts
-    if sys.flags.bytes_warning:  # which comparing a text with bytes would give
-        return any(type(constant) is str and constant == text for constant in constants)
-    return text in constants

@@ -10,7 +10,7 @@ from otelext import semconv
 from otelext.constant import REDACTED
 from otelext.logs.message import is_written
 from otelext.processors.redaction.counts import COUNTS
-from otelext.processors.redaction.names import NAMES
+from otelext.processors.redaction.written import WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def logger_name(name: object, filename: str, frame: Callable[[], FrameType | Non
             if leaves is None and len(_known) < _MAX_NAMES:  # where there are more, they are no names of a program
                 leaves = _known[name] = _is_code(name, filename, frame())
                 if leaves:
-                    NAMES.note(name)  # the exporter, which sees no code, lets it pass as a scope's name
+                    WRITTEN.note(name)  # the exporter, which sees no code, lets it pass as a scope's name
             if leaves:
                 return name
     except Exception:  # noqa: BLE001, S110  # a name of the user's own class

@@ -10,15 +10,13 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 from otelext.constant import REDACTED, Constant
+from otelext.processors.redaction.words import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Shape = Callable[[object], bool]
 
-_METHODS: Final = frozenset(
-    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
-)  # fmt: skip
 _VERSIONS: Final = frozenset({"1.0", "1.1", "2", "2.0", "3"})
 _SIGNALS: Final = frozenset(found.name for found in signal.Signals)
 _STATUSES: Final = range(100, 600)
@@ -70,7 +68,7 @@ class Known:
 
 _STATUS: Final = _number(_STATUSES)
 _PID: Final = _number(_PIDS)
-_ACCESS: Final = (_nothing, _word(_METHODS), _nothing, _word(_VERSIONS), _STATUS)
+_ACCESS: Final = (_nothing, _word(METHODS), _nothing, _word(_VERSIONS), _STATUS)
 _SENT: Final = (_PID, _word(_SIGNALS))
 
 KNOWN: Final = {

@@ -10,6 +10,8 @@ from importlib.machinery import SourceFileLoader
 from types import CodeType
 from typing import TYPE_CHECKING, Final
 
+from otelext.processors.redaction.written import main_file
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 _MAX_FILES: Final = 4096
 _MAX_SOURCE: Final = 2_000_000  # bytes; generated files of that size have no messages
-_MAX_DEPTH: Final = 32
 # What Python calls code that has no name of its own.
 _NAMELESS: Final = frozenset({"<module>", "<lambda>", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
 
@@ -39,7 +40,6 @@ class Source:
 
 _sources: dict[str, Source | None] = {}
 _loaded: set[str] = set()
-_mains: list[str] = []  # the main script's file, once it was asked for
 
 
 def is_literal(text: str, filename: str, frame: FrameType | None = None) -> bool:
@@ -48,22 +48,17 @@ def is_literal(text: str, filename: str, frame: FrameType | None = None) -> bool
     Args:
         text: The text.
         filename: The file, as code objects name it.
-        frame: A frame of that file, whose code is asked where there is no source.
+        frame: A frame of that file, whose code is asked where there is no source, or another one by now.
     """
     source = of(filename)
     if source is not None and text in source.strings:
         return True
-    # Also where there is one: the compiler joins constants that are added up.
-    return frame is not None and frame.f_code.co_filename == filename and _has_constant(frame.f_code, text)
+    return frame is not None and frame.f_code.co_filename == filename and text in _source(frame.f_code).strings
 
 
 def has_function(filename: str, name: str) -> bool:
     """Whether a source file that is loaded has code of that name."""
-    # The name may come out of a text, which must not make us read any file, nor keep a place for it.
-    if not _is_loaded(filename):
-        return False
-    source = of(filename)
-    return source is not None and (name in source.functions or name in _NAMELESS)
+    return holds(filename, name) and of(filename) is not None
 
 
 def is_program(code: CodeType) -> bool:
@@ -76,6 +71,7 @@ def is_program(code: CodeType) -> bool:
 
 def holds(filename: str, name: str) -> bool:
     """Whether a file is loaded, and has code of that name as far as its source can be read."""
+    # Names may come out of a text, which must not make us read any file, nor keep a place for it.
     if not _is_loaded(filename):
         return False
     source = of(filename)
@@ -114,17 +110,6 @@ def of(filename: str) -> Source | None:
     return found
 
 
-def main_file() -> str | None:
-    """The file of the main script, also at the interpreter's exit, where its module no longer tells it."""
-    file = getattr(sys.modules.get("__main__"), "__file__", None)
-    if not isinstance(file, str):
-        started = os.path.abspath(sys.argv[0]) if sys.argv and sys.argv[0].endswith(".py") else ""  # noqa: PTH100
-        file = next((known for known in (*_mains, started) if known), None)
-    elif not _mains:
-        _mains.append(file)
-    return file
-
-
 def _is_loaded(filename: str) -> bool:
     if filename in _loaded or filename == main_file():
         return True
@@ -149,8 +134,10 @@ def _read(filename: str) -> Source | None:
         code = _code_of(filename)
     except Exception:  # noqa: BLE001  # a file that is gone, no Python, or more than the compiler can
         return None
-    if code is None:
-        return None
+    return None if code is None else _source(code)
+
+
+def _source(code: CodeType) -> Source:
     strings: set[str] = set()
     functions: set[str] = set()
     pending: list[object] = [code]
@@ -180,12 +167,3 @@ def _code_of(filename: str) -> CodeType | None:
         # What the compiler says of a file it has said already; a warning that is logged would come back here.
         warnings.simplefilter("ignore")
         return compile(text, filename, "exec", dont_inherit=True)
-
-
-def _has_constant(code: CodeType, text: str, depth: int = 0) -> bool:
-    for constant in code.co_consts:
-        if constant == text and isinstance(constant, str):
-            return True
-        if depth < _MAX_DEPTH and hasattr(constant, "co_consts") and _has_constant(constant, text, depth + 1):
-            return True
-    return False

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otelext import semconv
 from otelext.processors.redaction import literals
+from otelext.processors.redaction.words import is_conventional
+from otelext.processors.redaction.written import WRITTEN, main_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_MAX_NAMES: Final = 4096
+_MAX_SCOPES: Final = 4096
 _MAX_FILES: Final = 2000
 _MAX_FILES_OF_PACKAGE: Final = 200  # some have thousands, and take minutes to read
 _LOOK_AGAIN_S: Final = 1.0
@@ -29,42 +31,20 @@ _KNOWN: Final = frozenset(
         *semconv.KNOWN_STAGES,
     }
 )
-# Words that instrumentations put between or before values: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
-# and .../database/database-spans/. A word of SQL that is none of these came from a statement.
-_WORDS: Final = frozenset(
-    {
-        "CONNECT", "DELETE", "GET", "HEAD", "HTTP", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE",
-        "WEBSOCKET", "http", "receive", "send", "websocket", "ALTER", "ANALYZE", "BEGIN", "CALL", "COMMIT", "COPY",
-        "CREATE", "DROP", "EXEC", "EXECUTE", "EXPLAIN", "INSERT", "LOCK", "MERGE", "PRAGMA", "RELEASE", "REPLACE",
-        "ROLLBACK", "SAVEPOINT", "SELECT", "SET", "SHOW", "TRUNCATE", "UPDATE", "VACUUM", "VALUES", "WITH",
-        "connect", "BackgroundTask", "apply_async", "run",
-    }
-)  # fmt: skip
 _COMPOSED: Final = frozenset({"opentelemetry", "otelext"})  # names of their spans are made of what leaves, or known
 _WORD: Final = r"[a-z]{1,24}[0-9]{0,2}"
 _PARTS: Final = r"[._/-]"
 _SEPARATORS: Final = r"[\s/]+"
-_STATEMENTS: Final = frozenset(word.lower() for word in _WORDS)
 
 
 class Names:
     """Which names leave. `leaves` may read source files: it is for exporters' threads, not for requests."""
 
     def __init__(self) -> None:
-        self._written: set[str] = set()  # names that were found in the source; dynamic ones are never kept
         self._files: tuple[str, ...] = ()  # replaced as a whole: no lock, which a fork could leave locked
         self._packages: dict[str, tuple[float, frozenset[str]]] = {}
         self._seen_modules = 0
         self._looked = -_LOOK_AGAIN_S
-
-    def is_noted(self, name: str) -> bool:
-        """Whether a name is known to be written in the program."""
-        return name in self._written
-
-    def note(self, name: str) -> None:
-        """Remember that a name is written in the program."""
-        if len(self._written) < _MAX_NAMES:
-            self._written.add(name)
 
     def leaves(self, name: object, scope: str | None, attributes: Mapping[str, Any]) -> bool:
         """Whether a name may leave.
@@ -76,12 +56,12 @@ class Names:
         """
         if not isinstance(name, str):
             return False
-        if name in _KNOWN or name in self._written:
+        if name in _KNOWN or name in WRITTEN:
             return True
         if self._is_composed(name, attributes):
             return True
         if self._is_written(name, scope):
-            self.note(name)
+            WRITTEN.note(name)
             return True
         return False
 
@@ -96,7 +76,7 @@ class Names:
             # By whole words, or a short value would take a part out of any word.
             rest = f" {rest} ".replace(f" {value} ", " ").strip()
         words = (word for word in re.split(_SEPARATORS, rest) if word)
-        return all(word in _WORDS or _is_code(word) or self._is_function(word) for word in words)
+        return all(is_conventional(word) or _is_code(word) or self._is_function(word) for word in words)
 
     def _is_function(self, word: str) -> bool:
         """Whether a word is the name of a function or class of the program's own."""
@@ -115,7 +95,7 @@ class Names:
 
     def describes(self, text: str, scope: str) -> bool:
         """Whether an instrument's description is written in the program."""
-        return not text or is_ours_or_of_opentelemetry(scope) or text in self._written or self._is_written(text, scope)
+        return not text or is_ours_or_of_opentelemetry(scope) or text in WRITTEN or self._is_written(text, scope)
 
     def _is_written(self, name: str, scope: str | None) -> bool:
         self._look()
@@ -131,7 +111,7 @@ class Names:
         self._looked, self._seen_modules = now, len(sys.modules)
         installed = _installed()
         own = {file: None for file in _files_of(sys.modules.values()) if not file.startswith(installed)}
-        if (main := literals.main_file()) is not None:
+        if (main := main_file()) is not None:
             own[main] = None
         self._files = tuple(own)[:_MAX_FILES]
 
@@ -151,7 +131,7 @@ class Names:
             source = literals.of(file)
             if source is not None:
                 strings |= source.strings
-        if len(self._packages) >= _MAX_NAMES:
+        if len(self._packages) >= _MAX_SCOPES:
             self._packages.clear()
         self._packages[scope] = (now, frozenset(strings))
         return self._packages[scope][1]
@@ -161,16 +141,6 @@ def is_ours_or_of_opentelemetry(scope: str) -> bool:
     """Whether a scope's name is that of a loaded module of OpenTelemetry, or our own."""
     ours = scope in {semconv.SCOPE_NAME, "opentelemetry-sdk"}
     return ours or (scope in sys.modules and scope.startswith("opentelemetry."))
-
-
-def is_conventional(word: str) -> bool:
-    """Whether a word is one that the conventions begin names with: a method, or the first of a statement."""
-    return word in _WORDS or word.lower() in _STATEMENTS
-
-
-def is_statement(word: object) -> bool:
-    """Whether a word is the first one of a statement of SQL, or the name of such an operation."""
-    return isinstance(word, str) and word.lower() in _STATEMENTS
 
 
 def _is_code(word: str) -> bool:

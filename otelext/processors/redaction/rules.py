@@ -11,8 +11,7 @@ from otelext import semconv
 from otelext.constant import REDACTED, Constant
 from otelext.processors import allowed
 from otelext.processors.redaction.counts import COUNTS
-from otelext.processors.redaction.names import is_statement
-from otelext.processors.redaction.text import short_path
+from otelext.processors.redaction.words import METHODS, is_statement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,10 +37,9 @@ NEVER_ON_POINTS: Final = frozenset({semconv.REQUEST_ID, semconv.USER_ID})
 """Attributes that no data point carries, whoever allows them: each request or user would be a series of its own."""
 
 # Patterns are strings here and in the files beside: `re` compiles and keeps each when it is first used, not at a start.
-_REQUEST_ID: Final = semconv.REQUEST_ID_PATTERN
-_METHOD: Final = r"[A-Z_]{1,16}"
 _DB: Final = frozenset({"db.operation", "db.operation.name"})
 _METHODS: Final = frozenset({"http.request.method", "http.method"})
+_OTHER_METHOD: Final = "_OTHER"
 _TYPE: Final = r"[\w.<>$:\[\]-]{1,256}"
 _DATABASE: Final = r"(?:[\w+.-]{1,32}://)?[\w.@:-]{0,128}(?:/[\w-]{1,64})?"
 _DATABASES: Final = frozenset({"db.name", "db.namespace", "pool.name", "db.client.connection.pool.name"})
@@ -167,19 +165,17 @@ def _checked(value: Any, depth: int = 0) -> Any:
 
 
 def _request_id(_: Rules, value: Any) -> Any:
-    return value if isinstance(value, str) and re.fullmatch(_REQUEST_ID, value) else ABSENT
+    return value if isinstance(value, str) and re.fullmatch(semconv.REQUEST_ID_PATTERN, value) else ABSENT
 
 
 def _method(_: Rules, value: Any) -> Any:
-    return value if isinstance(value, str) and re.fullmatch(_METHOD, value) else "_OTHER"
+    return value if isinstance(value, str) and value in METHODS else _OTHER_METHOD
 
 
 def _operation(_: Rules, value: Any) -> Any:
     # SQLAlchemy's instrumentation puts the database's name behind it.
-    word = value.partition(" ")[0] if isinstance(value, str) else None
-    if not is_statement(word):
-        return REDACTED
-    return value if word == value else word
+    word = value.partition(" ")[0] if isinstance(value, str) else ""
+    return word if is_statement(word) else REDACTED
 
 
 def _type(_: Rules, value: Any) -> Any:
@@ -196,8 +192,9 @@ def _database(_: Rules, value: Any) -> Any:
 def _source_file(_: Rules, value: Any) -> Any:
     if not isinstance(value, str) or len(value) > MAX_LENGTH:
         return REDACTED
-    path = short_path(value)
-    return value if path == value else path
+    from otelext.processors.redaction.text import short_path  # noqa: PLC0415  # not for a start
+
+    return short_path(value)
 
 
 _PLAIN: Final = frozenset({int, float, bool})

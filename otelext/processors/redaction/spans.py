@@ -14,8 +14,9 @@ from otelext import semconv
 from otelext.constant import REDACTED
 from otelext.processors.redaction import each, exceptions
 from otelext.processors.redaction.counts import COUNTS
-from otelext.processors.redaction.names import NAMES, is_conventional
+from otelext.processors.redaction.names import NAMES
 from otelext.processors.redaction.scopes import resource_of, scope_of
+from otelext.processors.redaction.words import is_conventional
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

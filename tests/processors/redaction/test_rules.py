@@ -88,6 +88,7 @@ def test_no_map_no_bytes_and_no_object_leaves_under_a_known_name(name: str, valu
         ("gen_ai.response.finish_reasons", ["stop", {"a": SECRET}], ("stop", "[redacted]")),
         ("http.request.method", "GET", "GET"),
         ("http.request.method", f"GET {SECRET}", "_OTHER"),
+        ("http.request.method", "KIM", "_OTHER"),
         ("db.operation.name", "SELECT receipts", "SELECT"),
         ("db.operation.name", SECRET, "[redacted]"),
         ("db.namespace", "claims", "claims"),
