@@ -11,6 +11,7 @@ from otelext import semconv
 from otelext.capture.baggage import read
 from otelext.capture.failure import report
 from otelext.capture.request import request_of
+from otelext.processors.placing import RECORDS, put_once
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadWriteLogRecord
@@ -52,12 +53,4 @@ def put_first(provider: Any) -> bool:
     Returns:
         Whether one is there.
     """
-    processors = getattr(provider, "_multi_log_record_processor", None)
-    members = getattr(processors, "_log_record_processors", None)
-    if processors is None or not isinstance(members, tuple):
-        return False
-    if not any(isinstance(member, RequestIdProcessor) for member in members):
-        # Appended, it would run after the batch processor has taken a copy.
-        with processors._lock:  # noqa: SLF001  # the SDK offers appending alone
-            processors._log_record_processors = (RequestIdProcessor(), *members)  # noqa: SLF001
-    return True
+    return put_once(getattr(provider, "_multi_log_record_processor", None), RECORDS, RequestIdProcessor)

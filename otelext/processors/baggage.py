@@ -12,10 +12,9 @@ from otelext import semconv
 from otelext.capture.baggage import read
 from otelext.capture.failure import report
 from otelext.processors.genai import GenAISpanProcessor
+from otelext.processors.placing import SPANS, leaves, put_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import Span
 
@@ -52,26 +51,14 @@ def add(provider: Any) -> bool:  # the SDK's TracerProvider, or whatever is glob
         Whether one is there. It never raises.
     """
     try:
-        active = getattr(provider, "_active_span_processor", None)
-        if any(isinstance(leaf, BaggageSpanProcessor) for leaf in _leaves(active)):
+        active: Any = getattr(provider, "_active_span_processor", None)
+        found = tuple(leaves(active))
+        if any(isinstance(leaf, BaggageSpanProcessor) for leaf in found):
             return True
-        if not isinstance(getattr(active, "_span_processors", None), tuple):
-            return False
-        with active._lock:  # type: ignore[union-attr]  # noqa: SLF001  # the SDK offers appending alone
-            members = active._span_processors  # type: ignore[union-attr]  # noqa: SLF001
-            # In front of those that look at attributes at the start.
-            first = 1 if members and isinstance(members[0], GenAISpanProcessor) else 0
-            active._span_processors = (*members[:first], BaggageSpanProcessor(), *members[first:])  # type: ignore[union-attr]  # noqa: SLF001
+        # In front of those that look at attributes at the start.
+        return put_once(
+            active, SPANS, BaggageSpanProcessor, at=int(isinstance(next(iter(found), None), GenAISpanProcessor))
+        )
     except Exception:  # noqa: BLE001  # spans go without
         report("otelext could not add its processor of baggage", exc_info=True)
         return False
-    return True
-
-
-def _leaves(processor: Any) -> Iterator[object]:
-    members = getattr(processor, "_span_processors", None)
-    if not isinstance(members, tuple):
-        yield processor
-        return
-    for member in members:
-        yield from _leaves(member)

@@ -9,7 +9,6 @@ from opentelemetry.sdk.environment_variables import OTEL_PYTHON_SDK_INTERNAL_MET
 from opentelemetry.sdk.trace import (
     ConcurrentMultiSpanProcessor,
     SpanProcessor,
-    SynchronousMultiSpanProcessor,
     Tracer,
 )
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
@@ -18,6 +17,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 from otelext.capture.failure import report
 from otelext.processors.baggage import BaggageSpanProcessor
 from otelext.processors.genai import GenAISpanProcessor
+from otelext.processors.placing import MULTI, leaves
 from otelext.processors.redaction.written import WrittenNameProcessor
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from otelext.emit.worker import Worker
 
-_MULTI: Final = (SynchronousMultiSpanProcessor, ConcurrentMultiSpanProcessor)
 # What the one for baggage does at a start, capture does itself for our spans.
 _IGNORE_STARTS: Final = (
     BatchSpanProcessor,
@@ -42,7 +41,7 @@ def join(provider: Any, worker: Worker) -> None:  # the SDK's TracerProvider, or
     Where it can't be first it is appended, and only `otelext.force_flush()` is complete.
     """
     active: Any = getattr(provider, "_active_span_processor", None)
-    given = [leaf for leaf in _leaves(active) if isinstance(leaf, GenAISpanProcessor)]
+    given = [leaf for leaf in leaves(active) if isinstance(leaf, GenAISpanProcessor)]
     ours = given[0] if given else GenAISpanProcessor(worker)
     try:
         with active._lock:  # noqa: SLF001  # the SDK offers appending alone
@@ -73,7 +72,7 @@ def inspect(provider: Any, tracer: Any) -> tuple[bool, Callable[[], bool]]:  # t
         type(tracer) is Tracer
         and tracer.span_processor is active
         and bool(nodes)
-        and all(_ignores_start(leaf) for leaf in _leaves(active))
+        and all(_ignores_start(leaf) for leaf in leaves(active))
         and _decides_at_once(tracer.sampler)
         and os.environ.get(OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED, "").strip().lower() != "true"
     )
@@ -84,18 +83,10 @@ def inspect(provider: Any, tracer: Any) -> tuple[bool, Callable[[], bool]]:  # t
 
 
 def _multis(processor: object) -> Iterator[Any]:
-    if isinstance(processor, _MULTI):
+    if isinstance(processor, MULTI):
         yield processor
         for member in processor._span_processors:  # noqa: SLF001
             yield from _multis(member)
-
-
-def _leaves(processor: object) -> Iterator[object]:
-    if type(processor) in _MULTI:
-        for member in processor._span_processors:  # type: ignore[attr-defined]  # noqa: SLF001
-            yield from _leaves(member)
-    elif processor is not None:
-        yield processor
 
 
 def _ignores_start(leaf: object) -> bool:

@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from otelext.capture.failure import report_setup
+from otelext.processors.placing import RECORDS, SPANS, put_once
 from otelext.processors.redaction.exporters import (
     RedactingLogRecordExporter,
     RedactingSpanExporter,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _OURS: Final = "otelext."
-_MEMBERS: Final = ("_span_processors", "_log_record_processors")
+_MEMBERS: Final = (SPANS, RECORDS)
 _DEPTH: Final = 3  # one of the user's holds one of the SDK's, which holds its exporter in a batch processor
 _BATCHES: Final = "opentelemetry.sdk._shared_internal"
 _PROCESSORS: Final = (SpanProcessor, LogRecordProcessor)
@@ -51,13 +52,7 @@ def wrap_tracer_provider(provider: Any) -> bool:
         Whether it holds; not for one that is not the SDK's.
     """
     active: Any = getattr(provider, "_active_span_processor", None)
-    if not _wrap_processors(provider, active, _ADD_SPANS, _span):
-        return False
-    with active._lock:  # noqa: SLF001  # the SDK offers appending alone
-        members = active._span_processors  # noqa: SLF001
-        if not any(isinstance(member, WrittenNameProcessor) for member in members):
-            active._span_processors = (*members, WrittenNameProcessor())  # noqa: SLF001
-    return True
+    return _wrap_processors(provider, active, _ADD_SPANS, _span) and put_once(active, SPANS, WrittenNameProcessor)
 
 
 def wrap_logger_provider(provider: Any) -> bool:
