@@ -115,3 +115,12 @@ def read(context: Context, *, outside: bool = False) -> Mapping[str, str]:
     if semconv.REQUEST_ID in found and (request := request_of(context)) is not None and request.request_id is not None:
         found[semconv.REQUEST_ID] = request.request_id
     return found
+
+
+def whose(context: Context) -> dict[str, str]:
+    """What says whose request `context` belongs to: the entries that `read` gives, and the request's id."""
+    found = dict(read(context))
+    request = request_of(context)
+    if request is not None and request.request_id is not None:
+        found[semconv.REQUEST_ID] = request.request_id
+    return found

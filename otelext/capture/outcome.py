@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from otelext.semconv import Outcome
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Iterator
+    from types import CodeType, TracebackType
 
 _CANCELLED = ("CancelledError", "Cancelled")  # asyncio's and trio's; neither library is imported for it
 _MAX_FRAMES = 64
@@ -54,9 +56,18 @@ def places(traceback: TracebackType | None) -> str:
 
     Messages and source lines can hold what a document said, so they never leave.
     """
-    lines: list[str] = []
-    while traceback is not None and len(lines) < _MAX_FRAMES:
-        code = traceback.tb_frame.f_code
-        lines.append(f'File "{code.co_filename}", line {traceback.tb_lineno}, in {code.co_name}')
+    return "\n".join(
+        place(code.co_filename, line, code.co_name) for code, line in islice(frames(traceback), _MAX_FRAMES)
+    )
+
+
+def frames(traceback: TracebackType | None) -> Iterator[tuple[CodeType, int]]:
+    """The frames of a traceback, innermost last: the code that ran, and the line."""
+    while traceback is not None:
+        yield traceback.tb_frame.f_code, traceback.tb_lineno
         traceback = traceback.tb_next
-    return "\n".join(lines)
+
+
+def place(file: str, line: int | str, function: str) -> str:
+    """A frame's line, as Python prints it in a stack trace."""
+    return f'File "{file}", line {line}, in {function}'

@@ -10,21 +10,18 @@ from __future__ import annotations
 import re
 import sys
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from opentelemetry.context import Context, attach, get_current, set_value
 from opentelemetry.trace import SpanKind, get_current_span, set_span_in_context
 
 from otelext import semconv
-from otelext.capture.baggage import BAGGAGE, MAX_ENTRIES, MAX_LENGTH, read
+from otelext.capture.baggage import BAGGAGE, MAX_ENTRIES, MAX_LENGTH, read, whose
 from otelext.capture.context import REQUEST_KEY
 from otelext.capture.failure import report
 from otelext.capture.request import Request, request_of
 from otelext.distro.awaited import when_imported
 from otelext.logs import install
-
-if TYPE_CHECKING:
-    from opentelemetry.util.types import AttributeValue
 
 _SIGNALS: Final = "celery.signals"
 _HEADER: Final = "otelext"
@@ -151,11 +148,7 @@ def _describe(context: Context) -> None:
     span: Any = get_current_span(context)
     if getattr(span, "kind", None) is not SpanKind.CONSUMER or not span.is_recording():
         return
-    found: dict[str, AttributeValue] = dict(read(context))
-    request = request_of(context)
-    if request is not None and request.request_id is not None:
-        found[semconv.REQUEST_ID] = request.request_id
-    span.set_attributes(found)
+    span.set_attributes(whose(context))
 
 
 def _after_run(task_id: Any = None, **_: Any) -> None:

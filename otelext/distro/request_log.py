@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import get_current
 from opentelemetry.sdk._logs import LogRecordProcessor
 
-from otelext import semconv
-from otelext.capture.baggage import read
+from otelext.capture.baggage import whose
 from otelext.capture.failure import report
-from otelext.capture.request import request_of
+from otelext.constant import Constant
 from otelext.processors.placing import RECORDS, put_once
 
 if TYPE_CHECKING:
@@ -23,14 +22,11 @@ class RequestIdProcessor(LogRecordProcessor):
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Add the attributes, before the processors behind this one take the record."""
         record = log_record.log_record
-        context = record.context or get_current()
-        request = request_of(context)
-        baggage = read(context)
+        if type(record.body) is Constant:  # our own handlers have put them there
+            return
         try:
             attributes: Any = record.attributes
-            if request is not None and request.request_id is not None:
-                attributes.setdefault(semconv.REQUEST_ID, request.request_id)
-            for key, value in baggage.items():
+            for key, value in whose(record.context or get_current()).items():
                 attributes.setdefault(key, value)
         except Exception:  # noqa: BLE001  # the record goes without
             report("otelext could not put the request's id or baggage on a log record", exc_info=True)

@@ -20,6 +20,7 @@ from otelext.logs import failure
 from otelext.logs.message import REDACTED_BODY, body_of, is_written
 from otelext.logs.names import logger_name
 from otelext.logs.surroundings import surroundings
+from otelext.processors.redaction import exceptions
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.rules import PROCESS
 
@@ -136,7 +137,7 @@ class Entry:
             if kind is not None:
                 given[semconv.EXCEPTION_TYPE] = kind
         if given:
-            leaving = failure.leaving(given, rules)
+            leaving = exceptions.leaving(rules, given, semconv.REDACTED_LOG_ATTRIBUTE)
             if semconv.USER_ID in leaving:
                 self.user = given[semconv.USER_ID]
             self.attributes = {**leaving, **described} if described else leaving

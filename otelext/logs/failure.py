@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from otelext import semconv
 from otelext.capture.outcome import type_name
 from otelext.constant import Constant
-from otelext.processors.redaction import exceptions
 from otelext.processors.redaction.counts import COUNTS
 from otelext.processors.redaction.exceptions import MESSAGE, STACKTRACE
 from otelext.processors.redaction.text import frames_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from otelext.processors.redaction.rules import Rules
 
 KEYS: Final = (semconv.EXCEPTION_TYPE, MESSAGE, STACKTRACE)
@@ -59,8 +56,3 @@ def describe(raised: BaseException, rules: Rules) -> dict[str, Any]:
     except Exception:  # noqa: BLE001  # the exception's own methods
         COUNTS.add(semconv.REDACTED_EXCEPTION_MESSAGE)
     return found
-
-
-def leaving(given: Mapping[str, Any], rules: Rules) -> Mapping[str, Any]:
-    """Attributes of a log line as they leave, whoever named an exception among them."""
-    return exceptions.leaving(rules, given, semconv.REDACTED_LOG_ATTRIBUTE)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otelext import semconv
-from otelext.capture import baggage
+from otelext.capture.baggage import whose
 from otelext.capture.context import enclosing, open_inference
-from otelext.capture.request import request_of
 from otelext.capture.stage import RunningStage
 
 if TYPE_CHECKING:
@@ -16,10 +15,7 @@ if TYPE_CHECKING:
 
 def surroundings(context: Context) -> dict[str, Any]:
     """Attributes of whatever happens in `context`, as they are known inside the process."""
-    found: dict[str, Any] = dict(baggage.read(context))
-    request = request_of(context)
-    if request is not None and request.request_id is not None:
-        found[semconv.REQUEST_ID] = request.request_id
+    found: dict[str, Any] = {**whose(context)}
     scope = enclosing(context)
     if scope is None:
         return found

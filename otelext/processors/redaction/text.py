@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from otelext.capture.outcome import frames, place, type_name
 from otelext.constant import REDACTED
 from otelext.processors.redaction import literals
 
@@ -34,14 +36,11 @@ def frames_of(exception: BaseException) -> str:
     chain = _chain(exception)
     for link in reversed(chain):
         if len(chain) > 1:
-            lines.append(f"{_type(type(link))}:")
-        traceback = link.__traceback__
-        while traceback is not None and len(lines) < _MAX_FRAMES:
-            code = traceback.tb_frame.f_code
+            lines.append(f"{_type(link)}:")
+        for code, line in islice(frames(link.__traceback__), max(0, _MAX_FRAMES - len(lines))):
             known = literals.is_program(code)
-            file, function = (code.co_filename, code.co_name) if known else (REDACTED, REDACTED)
-            lines.append(_frame(file, str(traceback.tb_lineno), function))
-            traceback = traceback.tb_next
+            file, function = (short_path(code.co_filename), code.co_name) if known else (REDACTED, REDACTED)
+            lines.append(place(file, line, function))
     return "\n".join(lines)
 
 
@@ -60,7 +59,7 @@ def _frames_in(stacktrace: str) -> Iterator[str]:
         found = re.fullmatch(_FRAME, line)
         if found is not None and left and literals.has_function(found[1], found[3]):
             left -= 1
-            yield _frame(*found.groups())
+            yield place(short_path(found[1]), found[2], found[3])
 
 
 def _chain(exception: BaseException) -> list[BaseException]:
@@ -72,16 +71,13 @@ def _chain(exception: BaseException) -> list[BaseException]:
     return chain
 
 
-def _type(kind: type) -> str:
+def _type(exception: BaseException) -> str:
     """An exception's qualified type, as `exception.type` has it."""
-    module, name = kind.__module__, kind.__qualname__
-    if not isinstance(module, str) or not re.fullmatch(_NAME, name) or not literals.is_class(kind, module):
+    kind = type(exception)
+    module = kind.__module__
+    if not isinstance(module, str) or not re.fullmatch(_NAME, kind.__qualname__) or not literals.is_class(kind, module):
         return REDACTED
-    return name if module == "builtins" else f"{module}.{name}"
-
-
-def _frame(file: str, line: str, function: str) -> str:
-    return f'File "{short_path(file)}", line {line}, in {function}'
+    return type_name(exception)
 
 
 def short_path(file: str) -> str:
